@@ -1,0 +1,71 @@
+//! Identifiers that AWS would draw at random, drawn from a fixed sequence.
+//!
+//! Two labs that are asked the same things in the same order make the same
+//! ARNs, so a recorded run can be compared with another. Secret values never
+//! come from here: `GetRandomPassword` uses the system's random source.
+
+/// A deterministic sequence of identifiers.
+pub(crate) struct Ids {
+    state: u64,
+}
+
+impl Default for Ids {
+    fn default() -> Self {
+        Self {
+            state: 0x6b61_6d61_6b61_2d31,
+        }
+    }
+}
+
+const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+const ALPHANUMERIC: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const HEX: &[u8] = b"0123456789abcdef";
+
+impl Ids {
+    /// A version 4 UUID in form.
+    pub(crate) fn uuid(&mut self) -> String {
+        let variant = self.draw(1, b"89ab");
+        format!(
+            "{}-{}-4{}-{variant}{}-{}",
+            self.hex(8),
+            self.hex(4),
+            self.hex(3),
+            self.hex(3),
+            self.hex(12)
+        )
+    }
+
+    /// `length` lower-case hexadecimal digits.
+    pub(crate) fn hex(&mut self, length: usize) -> String {
+        self.draw(length, HEX)
+    }
+
+    /// `length` letters and digits, as in the suffix of a secret's ARN.
+    pub(crate) fn alphanumeric(&mut self, length: usize) -> String {
+        self.draw(length, ALPHANUMERIC)
+    }
+
+    /// `length` upper-case letters and digits 2 to 7, as in `AROA...` ids.
+    pub(crate) fn upper(&mut self, length: usize) -> String {
+        self.draw(length, UPPER)
+    }
+
+    fn draw(&mut self, length: usize, alphabet: &[u8]) -> String {
+        (0..length)
+            .filter_map(|_| {
+                let size = u64::try_from(alphabet.len()).ok()?;
+                let at = usize::try_from(self.next() % size).ok()?;
+                alphabet.get(at).copied().map(char::from)
+            })
+            .collect()
+    }
+
+    /// SplitMix64, by Sebastiano Vigna (public domain).
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}

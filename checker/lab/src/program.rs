@@ -1,0 +1,1 @@
+//! The Pulumi YAML program, evaluated and applied (in the making).
