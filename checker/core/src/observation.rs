@@ -1,0 +1,240 @@
+//! Questions to AWS and their answers, as data.
+//!
+//! An [`Observation`] is one question, an [`Answer`] its complete answer (every page), typed so that
+//! no secret value can be represented. What could not be answered is an [`Unseen`] with the operation
+//! and the reason. The command line asks; this crate only says what to ask and reads what came back.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+pub mod answer;
+
+pub use answer::Answer;
+
+/// One question to AWS, or to the program under check.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Observation {
+    /// Who asks: `sts:GetCallerIdentity`.
+    Caller,
+    /// Every secret, those pending deletion included: `secretsmanager:ListSecrets`.
+    Secrets,
+    /// Every secret that ever carried a tag: `tag:GetResources`, the second source for completeness.
+    TaggedSecrets,
+    /// One secret in full (replicas): `secretsmanager:DescribeSecret`.
+    Secret(String),
+    /// The versions of one secret with their dates: `secretsmanager:ListSecretVersionIds`.
+    SecretVersions(String),
+    /// The resource policy of one secret: `secretsmanager:GetResourcePolicy`.
+    SecretPolicy(String),
+    /// Every key alias: `kms:ListAliases`.
+    KeyAliases,
+    /// One key, by id, ARN or alias: `kms:DescribeKey`.
+    Key(String),
+    /// One function, by ARN or name: `lambda:GetFunction`.
+    Function(String),
+    /// The resource policy of one function: `lambda:GetPolicy`.
+    FunctionPolicy(String),
+    /// The program under check, evaluated for the stage.
+    Program,
+}
+
+impl Observation {
+    /// The AWS operation that answers it, in the form that IAM policies use.
+    pub fn operation(&self) -> &'static str {
+        match self {
+            Self::Caller => "sts:GetCallerIdentity",
+            Self::Secrets => "secretsmanager:ListSecrets",
+            Self::TaggedSecrets => "tag:GetResources",
+            Self::Secret(_) => "secretsmanager:DescribeSecret",
+            Self::SecretVersions(_) => "secretsmanager:ListSecretVersionIds",
+            Self::SecretPolicy(_) => "secretsmanager:GetResourcePolicy",
+            Self::KeyAliases => "kms:ListAliases",
+            Self::Key(_) => "kms:DescribeKey",
+            Self::Function(_) => "lambda:GetFunction",
+            Self::FunctionPolicy(_) => "lambda:GetPolicy",
+            Self::Program => "program",
+        }
+    }
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unseen {
+    /// The operation that was tried, `service:Operation`.
+    pub operation: String,
+    /// AWS's error code or our own word for what went wrong; never a message that could quote a value.
+    pub code: String,
+    /// What to do about it.
+    pub advice: String,
+}
+
+impl std::fmt::Display for Unseen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} was not answered ({}): {}",
+            self.operation, self.code, self.advice
+        )
+    }
+}
+
+/// How one answer was obtained: what an auditor asks of its origin.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// The region asked.
+    pub region: String,
+    /// Request ids of every page, in order.
+    pub request_ids: Vec<String>,
+    /// How many pages there were.
+    pub pages: u32,
+    /// The server's clock on the last page, where it sent one.
+    pub server_date: Option<String>,
+}
+
+/// One question with what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Observed {
+    /// The question.
+    pub observation: Observation,
+    /// Where the answer comes from.
+    pub origin: Origin,
+    /// The answer, or why there is none.
+    pub outcome: Outcome,
+}
+
+/// An answer, or the reason for its absence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The complete answer.
+    Seen(Answer),
+    /// No answer, or not all of it.
+    Unseen(Unseen),
+}
+
+impl Observed {
+    /// The canonical JSON of this record: keys sorted, no white space. Evidence files hold exactly this.
+    pub fn canonical(&self) -> String {
+        // `Value` keeps its keys sorted, so that equal facts have equal text.
+        serde_json::to_value(self)
+            .map(|value: Value| value.to_string())
+            .unwrap_or_default()
+    }
+}
+
+/// Everything that was asked, by question, with the digest of its evidence.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    records: BTreeMap<Observation, Recorded>,
+}
+
+/// An observed answer with the text and digest that go into evidence.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// The answer.
+    pub observed: Observed,
+    /// SHA-256 of the canonical text, in lower-case hexadecimal.
+    pub digest: String,
+    /// The canonical text.
+    pub text: String,
+}
+
+impl Facts {
+    /// Adds an answer; a second answer to the same question replaces the first.
+    pub fn insert(&mut self, observed: Observed) {
+        let text = observed.canonical();
+        let digest = hex(&Sha256::digest(text.as_bytes()));
+        self.records.insert(
+            observed.observation.clone(),
+            Recorded {
+                observed,
+                digest,
+                text,
+            },
+        );
+    }
+
+    /// Whether the question was asked.
+    pub fn asked(&self, observation: &Observation) -> bool {
+        self.records.contains_key(observation)
+    }
+
+    /// What came of a question; a question that was never asked is unseen as well.
+    pub fn get(&self, observation: &Observation) -> Result<&Answer, Unseen> {
+        match self.records.get(observation).map(|r| &r.observed.outcome) {
+            Some(Outcome::Seen(answer)) => Ok(answer),
+            Some(Outcome::Unseen(unseen)) => Err(unseen.clone()),
+            None => Err(Unseen {
+                operation: observation.operation().to_owned(),
+                code: "NotAsked".to_owned(),
+                advice: "the evidence does not hold this answer".to_owned(),
+            }),
+        }
+    }
+
+    /// The digest of the evidence of a question, when it was asked.
+    pub fn digest(&self, observation: &Observation) -> Option<&str> {
+        self.records.get(observation).map(|r| r.digest.as_str())
+    }
+
+    /// All records, ordered by question.
+    pub fn records(&self) -> impl Iterator<Item = &Recorded> {
+        self.records.values()
+    }
+
+    /// Asks again from a set of evidence texts. Errors name the text that could not be read.
+    pub fn from_texts<'a>(
+        texts: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, EvidenceError> {
+        let mut facts = Self::default();
+        for (name, text) in texts {
+            let observed: Observed =
+                serde_json::from_str(text).map_err(|error| EvidenceError::Unreadable {
+                    name: name.to_owned(),
+                    line: error.line(),
+                    column: error.column(),
+                })?;
+            facts.insert(observed);
+        }
+        Ok(facts)
+    }
+}
+
+/// Evidence that cannot be read back.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    /// The text is not a record of this version.
+    #[error("read evidence `{name}`: line {line}, column {column} is not what a record holds there")]
+    Unreadable {
+        /// The name of the text.
+        name: String,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(
+        String::with_capacity(bytes.len() * 2),
+        |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        },
+    )
+}
+
+/// When something was observed or happened.
+pub type Time = DateTime<Utc>;

@@ -1,0 +1,203 @@
+//! The answers of AWS, reduced to what rules may read. None of these types can hold a secret value.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Time;
+
+/// A complete answer, one variant a question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// To [`super::Observation::Caller`].
+    Caller(Caller),
+    /// To [`super::Observation::Secrets`].
+    Secrets(Vec<ListedSecret>),
+    /// To [`super::Observation::TaggedSecrets`]: the ARNs.
+    TaggedSecrets(Vec<TaggedResource>),
+    /// To [`super::Observation::Secret`]; `None` when there is no such secret.
+    Secret(Option<DescribedSecret>),
+    /// To [`super::Observation::SecretVersions`].
+    SecretVersions(Vec<SecretVersion>),
+    /// To [`super::Observation::SecretPolicy`]: the policy text; `None` when there is none.
+    SecretPolicy(Option<String>),
+    /// To [`super::Observation::KeyAliases`].
+    KeyAliases(Vec<KeyAlias>),
+    /// To [`super::Observation::Key`]; `None` when there is no such key.
+    Key(Option<Key>),
+    /// To [`super::Observation::Function`]; `None` when there is no such function.
+    Function(Option<Function>),
+    /// To [`super::Observation::FunctionPolicy`]: the policy text; `None` when there is none.
+    FunctionPolicy(Option<String>),
+    /// To [`super::Observation::Program`].
+    Program(Program),
+}
+
+/// The identity that asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Caller {
+    /// Twelve digits.
+    pub account: String,
+    /// ARN of the user, role session or root.
+    pub arn: String,
+}
+
+/// A secret as `ListSecrets` shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListedSecret {
+    /// Full ARN with the random suffix.
+    pub arn: String,
+    /// Name.
+    pub name: String,
+    /// Key as configured: id, ARN or alias; `None` is the AWS-managed key.
+    pub kms_key_id: Option<String>,
+    /// Whether rotation is switched on.
+    pub rotation_enabled: bool,
+    /// The function that rotates it.
+    pub rotation_function_arn: Option<String>,
+    /// The schedule; AWS keeps it after rotation was cancelled.
+    pub rotation_rules: Option<RotationRules>,
+    /// When it was created.
+    pub created: Option<Time>,
+    /// When anything about it changed last, a tag included.
+    pub last_changed: Option<Time>,
+    /// When it was last rotated.
+    pub last_rotated: Option<Time>,
+    /// When it is to be deleted, if deletion is pending.
+    pub deleted: Option<Time>,
+    /// The end of the next rotation window.
+    pub next_rotation: Option<Time>,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// Staging labels by version id.
+    pub version_stages: BTreeMap<String, Vec<String>>,
+    /// The AWS service that owns it, if one does.
+    pub owning_service: Option<String>,
+    /// The region of its primary, if it was ever replicated.
+    pub primary_region: Option<String>,
+}
+
+/// The schedule of a rotation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RotationRules {
+    /// Days between rotations; AWS computes it for schedule expressions too.
+    pub automatically_after_days: Option<i64>,
+    /// Length of the window, such as `3h`.
+    pub duration: Option<String>,
+    /// `rate(..)` or `cron(..)`.
+    pub schedule_expression: Option<String>,
+}
+
+/// A resource as the tagging API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaggedResource {
+    /// ARN.
+    pub arn: String,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What `DescribeSecret` adds to the list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DescribedSecret {
+    /// Full ARN.
+    pub arn: String,
+    /// Regions it is replicated to.
+    pub replica_regions: Vec<String>,
+}
+
+/// One version of a secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SecretVersion {
+    /// Version id.
+    pub id: String,
+    /// When it was created.
+    pub created: Option<Time>,
+    /// Staging labels.
+    pub stages: Vec<String>,
+}
+
+/// A key alias.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyAlias {
+    /// `alias/...`.
+    pub name: String,
+    /// The key it points at; `None` for an AWS-managed alias that was never used.
+    pub key_id: Option<String>,
+}
+
+/// A key's metadata.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Key {
+    /// Key id.
+    pub id: String,
+    /// ARN.
+    pub arn: String,
+    /// `AWS` or `CUSTOMER`.
+    pub manager: String,
+    /// `AWS_KMS`, `EXTERNAL` (imported), `AWS_CLOUDHSM` or `EXTERNAL_KEY_STORE`.
+    pub origin: String,
+    /// `Enabled`, `Disabled`, `PendingDeletion`, ...
+    pub state: String,
+    /// Whether it is a multi-region key.
+    pub multi_region: bool,
+}
+
+/// A function's configuration. Environment values are never kept, only their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Function {
+    /// Unqualified ARN.
+    pub arn: String,
+    /// Name.
+    pub name: String,
+    /// `Active`, `Pending`, `Inactive` or `Failed`.
+    pub state: String,
+    /// Runtime, such as `provided.al2023`.
+    pub runtime: String,
+    /// `x86_64` or `arm64`.
+    pub architectures: Vec<String>,
+    /// MB.
+    pub memory: i64,
+    /// Seconds.
+    pub timeout: i64,
+    /// ARN of its role.
+    pub role_arn: String,
+    /// Names of its environment variables.
+    pub environment_names: Vec<String>,
+}
+
+/// The program under check, as far as rules read it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Program {
+    /// The program's name.
+    pub name: String,
+    /// How many resources it declares.
+    pub resources: i64,
+    /// Places in the program that hold a secret's value.
+    pub values: Vec<ProgramValue>,
+}
+
+/// A place in a program that holds a secret's value; the value itself is not kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramValue {
+    /// Name of the resource or configuration key.
+    pub resource: String,
+    /// Its type token.
+    pub kind: String,
+    /// The property.
+    pub property: String,
+    /// `file:line:column`.
+    pub place: String,
+}
