@@ -1,9 +1,233 @@
-//! Not served yet.
+//! Resource Groups Tagging: one list over the tagged resources of all services.
+//!
+//! [`Tags`] is what every service of the lab keeps for a resource. As on AWS, `GetResources` never returns a resource
+//! that was never tagged, but does return one whose tags were all removed; it sees one region, and of IAM only
+//! customer managed policies, in `us-east-1`. It does not serve tag policies (`IncludeComplianceDetails` is refused).
 
-use crate::service::{Answer, Call};
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::service::{Answer, ApiError, Call, page};
 use crate::world::World;
 
+/// The tags of a resource, and whether it ever had one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tags {
+    entries: BTreeMap<String, String>,
+    ever: bool,
+}
 
-pub(crate) fn handle(_world: &mut World, call: &Call<'_>) -> Answer {
-    Err(call.unserved())
+impl Tags {
+    /// The most tags that one resource may have.
+    pub(crate) const LIMIT: usize = 50;
+
+    /// Adds tags, replacing values of known keys.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.ever |= other.ever;
+        self.entries.extend(other.entries);
+    }
+
+    /// Removes tags by key; unknown keys are ignored, as on AWS.
+    pub(crate) fn remove<'a>(&mut self, keys: impl IntoIterator<Item = &'a str>) {
+        for key in keys {
+            self.entries.remove(key);
+        }
+    }
+
+    /// The tags by key.
+    pub(crate) fn entries(&self) -> &BTreeMap<String, String> {
+        &self.entries
+    }
+
+    /// Whether there is none now.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether there ever was one, which is what `GetResources` asks.
+    pub(crate) fn was_ever_tagged(&self) -> bool {
+        self.ever
+    }
+
+    /// Tags from a list of `{Key, Value}`, or the reason why AWS refuses them.
+    pub(crate) fn from_list(list: &[Value]) -> Result<Self, String> {
+        let mut tags = Self::default();
+        for each in list {
+            let text = |name: &str| {
+                each.get(name)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            tags.insert(text("Key"), text("Value"))?;
+        }
+        Ok(tags)
+    }
+
+    /// Tags from a map, or the reason why AWS refuses them.
+    pub(crate) fn from_map(map: &Map<String, Value>) -> Result<Self, String> {
+        let mut tags = Self::default();
+        for (key, value) in map {
+            tags.insert(key.clone(), value.as_str().unwrap_or_default().to_owned())?;
+        }
+        Ok(tags)
+    }
+
+    /// The tags as a list of `{Key, Value}`, in order of their keys.
+    pub(crate) fn to_list(&self) -> Value {
+        self.entries
+            .iter()
+            .map(|(key, value)| json!({"Key": key, "Value": value}))
+            .collect()
+    }
+
+    /// The tags as a map.
+    pub(crate) fn to_map(&self) -> Value {
+        self.entries
+            .iter()
+            .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
+            .collect::<Map<_, _>>()
+            .into()
+    }
+
+    fn insert(&mut self, key: String, value: String) -> Result<(), String> {
+        if key.is_empty() || key.chars().count() > 128 {
+            return Err("a tag key must be 1 to 128 characters long".to_owned());
+        }
+        if value.chars().count() > 256 {
+            return Err(format!(
+                "the value of tag `{key}` is longer than 256 characters"
+            ));
+        }
+        if key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(format!(
+                "tag key `{key}` starts with `aws:`, which is reserved"
+            ));
+        }
+        self.ever = true;
+        match self.entries.insert(key.clone(), value) {
+            None => Ok(()),
+            Some(_) => Err(format!("tag key `{key}` is given twice")),
+        }
+    }
+}
+
+pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
+    match call.operation {
+        "GetResources" => get_resources(world, call),
+        _ => Err(call.unserved()),
+    }
+}
+
+fn get_resources(world: &World, call: &Call<'_>) -> Answer {
+    let refuse = |message: String| ApiError::new("InvalidParameterException", message);
+    if call.flag("IncludeComplianceDetails").is_some()
+        || call.flag("ExcludeCompliantResources").is_some()
+    {
+        return Err(refuse(
+            "the lab has no tag policies to report compliance with".to_owned(),
+        ));
+    }
+    let by_arn = call.list("ResourceARNList");
+    let types = call.list("ResourceTypeFilters");
+    let filters = call.list("TagFilters");
+    if !by_arn.is_empty()
+        && (!types.is_empty() || !filters.is_empty() || call.text("PaginationToken").is_some())
+    {
+        return Err(refuse(
+            "ResourceARNList cannot be combined with filters or pagination".to_owned(),
+        ));
+    }
+    let per_page = match (call.number("ResourcesPerPage"), call.number("TagsPerPage")) {
+        (Some(_), Some(_)) => {
+            return Err(refuse(
+                "ResourcesPerPage and TagsPerPage exclude each other".to_owned(),
+            ));
+        }
+        (Some(count), None) if (1..=100).contains(&count) => usize::try_from(count).unwrap_or(100),
+        // TagsPerPage counts tags: a page then holds at least one resource, and never more than half as many.
+        (None, Some(count)) if (100..=500).contains(&count) && count % 100 == 0 => 50,
+        (None, None) => 100,
+        (Some(_), None) | (None, Some(_)) => {
+            return Err(refuse("the page size is out of range".to_owned()));
+        }
+    };
+    let rows = tagged_resources(world, call.region)
+        .into_iter()
+        .filter(|(arn, tags)| {
+            (by_arn.is_empty() || by_arn.iter().any(|each| each.as_str() == Some(arn)))
+                && (types.is_empty()
+                    || types
+                        .iter()
+                        .filter_map(Value::as_str)
+                        .any(|each| has_type(arn, each)))
+                && filters.iter().all(|filter| has_tag(tags, filter))
+        })
+        .map(|(arn, tags)| json!({"ResourceARN": arn, "Tags": tags.to_list()}))
+        .collect();
+    let token = call
+        .text("PaginationToken")
+        .filter(|token| !token.is_empty());
+    let (rows, next) = page(rows, token, per_page).map_err(|_| {
+        ApiError::new(
+            "PaginationTokenExpiredException",
+            "the pagination token is not valid",
+        )
+    })?;
+    Ok(json!({"ResourceTagMappingList": rows, "PaginationToken": next.unwrap_or_default()}))
+}
+
+/// Every resource of a region that ever had a tag, in order of ARN.
+fn tagged_resources(world: &World, region: &str) -> BTreeMap<String, Tags> {
+    let mut all: BTreeMap<String, Tags> = BTreeMap::new();
+    let services: [Vec<(String, Tags)>; 2] = [world.iam.tagged(), world.ssm.tagged()];
+    for (arn, tags) in services.into_iter().flatten() {
+        let place = arn.split(':').nth(3).unwrap_or_default();
+        let visible = if place.is_empty() {
+            region == "us-east-1"
+        } else {
+            place == region
+        };
+        if visible && tags.was_ever_tagged() {
+            all.insert(arn, tags);
+        }
+    }
+    all
+}
+
+/// `secretsmanager`, or `secretsmanager:secret`: service, then the first word of the resource.
+fn has_type(arn: &str, filter: &str) -> bool {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let &[_, _, service, _, _, resource] = parts.as_slice() else {
+        return false;
+    };
+    match filter.split_once(':') {
+        None => service == filter,
+        Some((wanted, kind)) => {
+            let first = resource.split([':', '/']).next().unwrap_or_default();
+            // SNS topics and SQS queues have no word for their type in the ARN.
+            wanted == service
+                && (first == kind
+                    || matches!((service, kind), ("sns", "topic") | ("sqs", "queue"))
+                        && first == resource)
+        }
+    }
+}
+
+/// One filter: the key is there and, when values are given, has one of them.
+fn has_tag(tags: &Tags, filter: &Value) -> bool {
+    let Some(key) = filter.get("Key").and_then(Value::as_str) else {
+        return true;
+    };
+    let values: Vec<&str> = filter
+        .get("Values")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    tags.entries()
+        .get(key)
+        .is_some_and(|value| values.is_empty() || values.contains(&value.as_str()))
 }

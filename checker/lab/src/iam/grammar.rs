@@ -30,8 +30,8 @@ pub(crate) fn parse(text: &str, kind: PolicyKind) -> Result<Value, MalformedPoli
     if !text.trim_start().starts_with('{') {
         return refuse("Syntax errors in policy.");
     }
-    let document: Value =
-        serde_json::from_str(text).map_err(|_| MalformedPolicyError("Syntax errors in policy.".to_owned()))?;
+    let document: Value = serde_json::from_str(text)
+        .map_err(|_| MalformedPolicyError("Syntax errors in policy.".to_owned()))?;
     let Some(top) = document.as_object() else {
         return refuse("Syntax errors in policy.");
     };
@@ -90,7 +90,9 @@ fn statement(members: &Map<String, Value>, kind: PolicyKind) -> Result<(), Malfo
         Some(Value::String(sid))
             if kind == PolicyKind::Resource || sid.chars().all(|c| c.is_ascii_alphanumeric()) => {}
         Some(Value::String(_)) => {
-            return refuse("Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*");
+            return refuse(
+                "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*",
+            );
         }
         Some(_) => return refuse("Syntax errors in policy."),
     }
@@ -112,9 +114,13 @@ fn statement(members: &Map<String, Value>, kind: PolicyKind) -> Result<(), Malfo
 fn principals(members: &Map<String, Value>, kind: PolicyKind) -> Result<(), MalformedPolicyError> {
     let given = one_of(members, "Principal", "NotPrincipal")?;
     let element = match (kind, given) {
-        (PolicyKind::Identity, Some(_)) => return refuse("Policy document should not specify a principal."),
+        (PolicyKind::Identity, Some(_)) => {
+            return refuse("Policy document should not specify a principal.");
+        }
         (PolicyKind::Identity, None) => return Ok(()),
-        (PolicyKind::Trust | PolicyKind::Resource, None) => return refuse("Missing required field Principal"),
+        (PolicyKind::Trust | PolicyKind::Resource, None) => {
+            return refuse("Missing required field Principal");
+        }
         (PolicyKind::Trust | PolicyKind::Resource, Some((_, element))) => element,
     };
     let kinds = match element {
@@ -132,7 +138,9 @@ fn principals(members: &Map<String, Value>, kind: PolicyKind) -> Result<(), Malf
                 _ => false,
             };
             if !valid {
-                return refuse(format!("Invalid principal in policy: \"{name}\":\"{principal}\""));
+                return refuse(format!(
+                    "Invalid principal in policy: \"{name}\":\"{principal}\""
+                ));
             }
         }
     }
@@ -150,11 +158,20 @@ fn is_aws_principal(text: &str) -> bool {
     }
     let parts: Vec<&str> = text.splitn(6, ':').collect();
     match parts.as_slice() {
-        ["arn", partition, service @ ("iam" | "sts"), "", account, name] => {
+        [
+            "arn",
+            partition,
+            service @ ("iam" | "sts"),
+            "",
+            account,
+            name,
+        ] => {
             partition.starts_with("aws")
                 && is_account(account)
                 && match *service {
-                    "iam" => *name == "root" || name.starts_with("role/") || name.starts_with("user/"),
+                    "iam" => {
+                        *name == "root" || name.starts_with("role/") || name.starts_with("user/")
+                    }
                     _ => name.starts_with("assumed-role/") || name.starts_with("federated-user/"),
                 }
                 && !name.contains('*')
@@ -164,7 +181,9 @@ fn is_aws_principal(text: &str) -> bool {
 }
 
 fn is_service_name(text: &str) -> bool {
-    (text.ends_with(".amazonaws.com") || text.ends_with(".amazonaws.com.cn") || text.ends_with(".aws.internal"))
+    (text.ends_with(".amazonaws.com")
+        || text.ends_with(".amazonaws.com.cn")
+        || text.ends_with(".aws.internal"))
         && !text.contains('*')
         && text.split('.').all(|part| !part.is_empty())
 }
@@ -181,12 +200,22 @@ fn actions(members: &Map<String, Value>, kind: PolicyKind) -> Result<(), Malform
             continue;
         }
         let Some((vendor, name)) = action.split_once(':') else {
-            return refuse("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.");
+            return refuse(
+                "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.",
+            );
         };
-        if vendor.is_empty() || !vendor.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        if vendor.is_empty()
+            || !vendor
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        {
             return refuse(format!("Vendor {vendor} is not valid"));
         }
-        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'*' | b'?' | b'-' | b'_' | b':')) {
+        if name.is_empty()
+            || !name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'*' | b'?' | b'-' | b'_' | b':'))
+        {
             return refuse(format!("Action {action} is not valid"));
         }
         if kind == PolicyKind::Trust && !vendor.eq_ignore_ascii_case("sts") {
@@ -200,7 +229,9 @@ fn resources(members: &Map<String, Value>, kind: PolicyKind) -> Result<(), Malfo
     let given = one_of(members, "Resource", "NotResource")?;
     let element = match (kind, given) {
         (PolicyKind::Trust, None) => return Ok(()),
-        (PolicyKind::Trust, Some((name, _))) => return refuse(format!("Has prohibited field {name}")),
+        (PolicyKind::Trust, Some((name, _))) => {
+            return refuse(format!("Has prohibited field {name}"));
+        }
         (PolicyKind::Identity | PolicyKind::Resource, None) => {
             return refuse("Policy statement must contain resources.");
         }
@@ -212,16 +243,25 @@ fn resources(members: &Map<String, Value>, kind: PolicyKind) -> Result<(), Malfo
         }
         let parts: Vec<&str> = resource.splitn(6, ':').collect();
         let &["arn", partition, vendor, _, account, path] = parts.as_slice() else {
-            return refuse(format!("Resource {resource} must be in ARN format or \"*\"."));
+            return refuse(format!(
+                "Resource {resource} must be in ARN format or \"*\"."
+            ));
         };
         // A partial ARN with a variable or wildcard for its partition is legal.
         if partition.is_empty() || path.is_empty() {
-            return refuse(format!("Resource {resource} must be in ARN format or \"*\"."));
+            return refuse(format!(
+                "Resource {resource} must be in ARN format or \"*\"."
+            ));
         }
         if vendor.is_empty() || vendor.contains(['*', '?']) && vendor != "*" {
-            return refuse(format!("Resource vendor must be fully qualified and cannot contain regexes: {resource}"));
+            return refuse(format!(
+                "Resource vendor must be fully qualified and cannot contain regexes: {resource}"
+            ));
         }
-        if !account.is_empty() && !account.bytes().all(|b| b.is_ascii_digit() || b"*?$".contains(&b) || b == b'{')
+        if !account.is_empty()
+            && !account
+                .bytes()
+                .all(|b| b.is_ascii_digit() || b"*?$".contains(&b) || b == b'{')
             && !account.contains("${")
             && account != "aws"
         {
@@ -268,7 +308,9 @@ fn conditions(blocks: &Map<String, Value>) -> Result<(), MalformedPolicyError> {
             .or_else(|| operator.strip_prefix("ForAnyValue:"))
             .unwrap_or(operator);
         let base = bare.strip_suffix("IfExists").unwrap_or(bare);
-        let known = OPERATORS.iter().any(|known| known.eq_ignore_ascii_case(base));
+        let known = OPERATORS
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(base));
         if !known || base == "Null" && bare != base {
             return refuse(format!("Invalid Condition type : {operator}."));
         }
@@ -276,10 +318,16 @@ fn conditions(blocks: &Map<String, Value>) -> Result<(), MalformedPolicyError> {
             return refuse("Syntax errors in policy.");
         };
         for (key, values) in keys {
-            if !key.split_once(':').is_some_and(|(vendor, name)| !vendor.is_empty() && !name.is_empty()) {
-                return refuse("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.");
+            if !key
+                .split_once(':')
+                .is_some_and(|(vendor, name)| !vendor.is_empty() && !name.is_empty())
+            {
+                return refuse(
+                    "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.",
+                );
             }
-            let scalar = |value: &Value| value.is_string() || value.is_boolean() || value.is_number();
+            let scalar =
+                |value: &Value| value.is_string() || value.is_boolean() || value.is_number();
             match values {
                 Value::Array(list) if list.iter().all(scalar) => {}
                 single if scalar(single) => {}
@@ -297,7 +345,9 @@ fn one_of<'a>(
     negated: &'static str,
 ) -> Result<Option<(&'static str, &'a Value)>, MalformedPolicyError> {
     match (members.get(plain), members.get(negated)) {
-        (Some(_), Some(_)) => refuse(format!("Statement must not contain both {plain} and {negated}.")),
+        (Some(_), Some(_)) => refuse(format!(
+            "Statement must not contain both {plain} and {negated}."
+        )),
         (Some(value), None) => Ok(Some((plain, value))),
         (None, Some(value)) => Ok(Some((negated, value))),
         (None, None) => Ok(None),
@@ -315,7 +365,11 @@ fn strings<'a>(value: &'a Value, message: &str) -> Result<Vec<&'a str>, Malforme
             .ok_or_else(|| MalformedPolicyError(message.to_owned()))?,
         _ => Vec::new(),
     };
-    if list.is_empty() { refuse(message) } else { Ok(list) }
+    if list.is_empty() {
+        refuse(message)
+    } else {
+        Ok(list)
+    }
 }
 
 fn only_members(members: &Map<String, Value>, known: &[&str]) -> Result<(), MalformedPolicyError> {
@@ -353,21 +407,63 @@ mod tests {
             (good, None),
             ("[]", Some("Syntax errors")),
             ("{", Some("Syntax errors")),
-            (r#"{"Version":"2012-10-18","Statement":[]}"#, Some("valid version string")),
+            (
+                r#"{"Version":"2012-10-18","Statement":[]}"#,
+                Some("valid version string"),
+            ),
             (r#"{"Statement":[]}"#, Some("Syntax errors")),
-            (r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}],"Extra":1}"#, Some("Syntax errors")),
-            (r#"{"Statement":[{"Effect":"allow","Action":"s3:*","Resource":"*"}]}"#, Some("Invalid effect: allow")),
-            (r#"{"Statement":[{"Effect":"Allow","Action":"GetObject","Resource":"*"}]}"#, Some("prefaced by a vendor")),
-            (r#"{"Statement":[{"Effect":"Allow","Action":[],"Resource":"*"}]}"#, Some("Syntax errors")),
-            (r#"{"Statement":[{"Effect":"Allow","Action":"s3:*"}]}"#, Some("must contain resources")),
-            (r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"bucket"}]}"#, Some("must be in ARN format")),
-            (r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","NotAction":"s3:x","Resource":"*"}]}"#, Some("both Action and NotAction")),
-            (r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}]}"#, Some("should not specify a principal")),
-            (r#"{"Statement":[{"Sid":"a b","Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#, Some("alpha-numeric")),
-            (r#"{"Statement":[{"Sid":"a","Effect":"Allow","Action":"s3:*","Resource":"*"},{"Sid":"a","Effect":"Deny","Action":"s3:*","Resource":"*"}]}"#, Some("must be unique")),
-            (r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"StringSame":{"aws:x":"y"}}}]}"#, Some("Invalid Condition type")),
-            (r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"StringLike":{"x":"y"}}}]}"#, Some("prefaced by a vendor")),
-            (r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"NullIfExists":{"aws:x":true}}}]}"#, Some("Invalid Condition type")),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}],"Extra":1}"#,
+                Some("Syntax errors"),
+            ),
+            (
+                r#"{"Statement":[{"Effect":"allow","Action":"s3:*","Resource":"*"}]}"#,
+                Some("Invalid effect: allow"),
+            ),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Action":"GetObject","Resource":"*"}]}"#,
+                Some("prefaced by a vendor"),
+            ),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Action":[],"Resource":"*"}]}"#,
+                Some("Syntax errors"),
+            ),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Action":"s3:*"}]}"#,
+                Some("must contain resources"),
+            ),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"bucket"}]}"#,
+                Some("must be in ARN format"),
+            ),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","NotAction":"s3:x","Resource":"*"}]}"#,
+                Some("both Action and NotAction"),
+            ),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}]}"#,
+                Some("should not specify a principal"),
+            ),
+            (
+                r#"{"Statement":[{"Sid":"a b","Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#,
+                Some("alpha-numeric"),
+            ),
+            (
+                r#"{"Statement":[{"Sid":"a","Effect":"Allow","Action":"s3:*","Resource":"*"},{"Sid":"a","Effect":"Deny","Action":"s3:*","Resource":"*"}]}"#,
+                Some("must be unique"),
+            ),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"StringSame":{"aws:x":"y"}}}]}"#,
+                Some("Invalid Condition type"),
+            ),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"StringLike":{"x":"y"}}}]}"#,
+                Some("prefaced by a vendor"),
+            ),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"NullIfExists":{"aws:x":true}}}]}"#,
+                Some("Invalid Condition type"),
+            ),
         ] {
             check(PolicyKind::Identity, text, expected);
         }
@@ -376,14 +472,38 @@ mod tests {
     #[test]
     fn trust_policies() {
         for (text, expected) in [
-            (r#"{"Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#, None),
-            (r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":["123456789012","arn:aws:iam::123456789012:root"]},"Action":"sts:AssumeRole"}]}"#, None),
-            (r#"{"Statement":[{"Effect":"Allow","Action":"sts:AssumeRole"}]}"#, Some("Missing required field Principal")),
-            (r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":"role"},"Action":"sts:AssumeRole"}]}"#, Some("Invalid principal")),
-            (r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:role/*"},"Action":"sts:AssumeRole"}]}"#, Some("Invalid principal")),
-            (r#"{"Statement":[{"Effect":"Allow","Principal":{"Service":"lambda"},"Action":"sts:AssumeRole"}]}"#, Some("Invalid principal")),
-            (r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"s3:GetObject"}]}"#, Some("STS AssumeRole actions")),
-            (r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole","Resource":"*"}]}"#, Some("prohibited field Resource")),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#,
+                None,
+            ),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":["123456789012","arn:aws:iam::123456789012:root"]},"Action":"sts:AssumeRole"}]}"#,
+                None,
+            ),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Action":"sts:AssumeRole"}]}"#,
+                Some("Missing required field Principal"),
+            ),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":"role"},"Action":"sts:AssumeRole"}]}"#,
+                Some("Invalid principal"),
+            ),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:role/*"},"Action":"sts:AssumeRole"}]}"#,
+                Some("Invalid principal"),
+            ),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Principal":{"Service":"lambda"},"Action":"sts:AssumeRole"}]}"#,
+                Some("Invalid principal"),
+            ),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"s3:GetObject"}]}"#,
+                Some("STS AssumeRole actions"),
+            ),
+            (
+                r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole","Resource":"*"}]}"#,
+                Some("prohibited field Resource"),
+            ),
         ] {
             check(PolicyKind::Trust, text, expected);
         }
