@@ -43,6 +43,11 @@ pub enum Type {
     Object(Arc<Object>),
     /// A value or `null`.
     Optional(Box<Type>),
+    /// The literal `null`. No fact has this type.
+    Null,
+    /// Anything: the items of an empty list literal, or what an error already reported stands for. No fact
+    /// has this type.
+    Any,
 }
 
 /// A thing with named fields.
@@ -101,7 +106,9 @@ impl Type {
             | Self::Time
             | Self::List(_)
             | Self::Map(_)
-            | Self::Object(_) => self,
+            | Self::Object(_)
+            | Self::Null
+            | Self::Any => self,
         }
     }
 }
@@ -120,6 +127,8 @@ impl fmt::Display for Type {
             Self::Map(item) => write!(f, "map of {item}"),
             Self::Object(object) => f.write_str(&object.name),
             Self::Optional(inner) => write!(f, "{inner} or null"),
+            Self::Null => f.write_str("null"),
+            Self::Any => f.write_str("anything"),
         }
     }
 }
@@ -129,7 +138,7 @@ pub trait Typed {
     /// Its type, for the static check and the documentation.
     fn ty() -> Type;
 
-    /// Its value, for evaluation.
+    /// Its value, for evaluation. Call [`Typed::known`] instead, which can say that there is none.
     fn value(&self) -> Value;
 
     /// Its value as a field of something: nothing when it could not be found out.
@@ -168,9 +177,8 @@ impl<T: Typed> Typed for Known<T> {
         T::ty()
     }
 
-    /// An unknown that is no field becomes an empty map, on which every use is an evaluation error.
     fn value(&self) -> Value {
-        self.known().unwrap_or_else(|| map(HashMap::new()))
+        self.known().unwrap_or(Value::Null)
     }
 
     fn known(&self) -> Option<Value> {
@@ -250,13 +258,19 @@ impl Typed for DateTime<Utc> {
     }
 }
 
+/// A list with an item that is unknown is unknown as a whole: its size and its members can't be trusted.
 impl<T: Typed> Typed for Vec<T> {
     fn ty() -> Type {
         Type::List(Box::new(T::ty()))
     }
 
     fn value(&self) -> Value {
-        Value::List(Arc::new(self.iter().map(Typed::value).collect()))
+        self.known().unwrap_or(Value::Null)
+    }
+
+    fn known(&self) -> Option<Value> {
+        let items: Option<Vec<Value>> = self.iter().map(Typed::known).collect();
+        Some(Value::List(Arc::new(items?)))
     }
 
     fn unknowns(&self, path: &str, into: &mut BTreeMap<String, String>) {
@@ -266,16 +280,22 @@ impl<T: Typed> Typed for Vec<T> {
     }
 }
 
+/// A map with an entry that is unknown is unknown as a whole, like a list.
 impl<T: Typed> Typed for BTreeMap<String, T> {
     fn ty() -> Type {
         Type::Map(Box::new(T::ty()))
     }
 
     fn value(&self) -> Value {
-        map(self
+        self.known().unwrap_or(Value::Null)
+    }
+
+    fn known(&self) -> Option<Value> {
+        let entries: Option<HashMap<String, Value>> = self
             .iter()
-            .filter_map(|(key, item)| Some((key.clone(), item.known()?)))
-            .collect())
+            .map(|(key, item)| Some((key.clone(), item.known()?)))
+            .collect();
+        Some(map(entries?))
     }
 
     fn unknowns(&self, path: &str, into: &mut BTreeMap<String, String>) {
