@@ -1,0 +1,7 @@
+//! Rotations end to end: the function's own code and the real AWS client against a small server that keeps
+//! the rules of Secrets Manager (immutable versions, empty pending versions, label moves, label quota).
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod generated;
+mod secrets_server;
