@@ -1,0 +1,195 @@
+//! The policies that meet in one decision, layer by layer.
+//!
+//! In: compiled policies. Out: [`Layers`], in which every layer is a [`PolicySet`] with an index by service,
+//! so that a decision looks only at statements that can be about the action.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::grant::Grant;
+use crate::policy::{Policy, Statement};
+
+/// Policies of one layer; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct PolicySet {
+    inner: Arc<Indexed>,
+}
+
+#[derive(Debug, Default)]
+struct Indexed {
+    policies: Vec<Policy>,
+    /// Places (policy, statement) of every statement that can apply to a service that is not in `by_service`.
+    general: Vec<(usize, usize)>,
+    /// The same for the services that some statement names.
+    by_service: BTreeMap<Box<str>, Vec<(usize, usize)>>,
+}
+
+impl PolicySet {
+    /// Indexes policies.
+    pub fn new(policies: Vec<Policy>) -> Self {
+        let mut general = Vec::new();
+        let mut by_service: BTreeMap<Box<str>, Vec<(usize, usize)>> = BTreeMap::new();
+        let places = || {
+            policies.iter().enumerate().flat_map(|(at, policy)| {
+                policy
+                    .statements
+                    .iter()
+                    .map(move |statement| (at, statement))
+            })
+        };
+        for (_, statement) in places() {
+            for service in statement.actions.services().into_iter().flatten() {
+                by_service.entry(service).or_default();
+            }
+        }
+        for (at, statement) in places() {
+            if let Some(services) = statement.actions.services() {
+                for service in services {
+                    by_service
+                        .entry(service)
+                        .or_default()
+                        .push((at, statement.index));
+                }
+            } else {
+                general.push((at, statement.index));
+                for list in by_service.values_mut() {
+                    list.push((at, statement.index));
+                }
+            }
+        }
+        Self {
+            inner: Arc::new(Indexed {
+                policies,
+                general,
+                by_service,
+            }),
+        }
+    }
+
+    /// The policies, in the order given.
+    pub fn policies(&self) -> &[Policy] {
+        &self.inner.policies
+    }
+
+    /// Statements that can be about an action of the service.
+    pub(crate) fn candidates(&self, service: &str) -> impl Iterator<Item = (usize, &Statement)> {
+        let places = self
+            .inner
+            .by_service
+            .get(service)
+            .unwrap_or(&self.inner.general);
+        places.iter().filter_map(|(policy, statement)| {
+            let found = self
+                .inner
+                .policies
+                .get(*policy)?
+                .statements
+                .get(*statement)?;
+            Some((*policy, found))
+        })
+    }
+
+    /// Every statement with the place of its policy.
+    pub(crate) fn statements(&self) -> impl Iterator<Item = (usize, &Statement)> {
+        self.inner
+            .policies
+            .iter()
+            .enumerate()
+            .flat_map(|(at, policy)| {
+                policy
+                    .statements
+                    .iter()
+                    .map(move |statement| (at, statement))
+            })
+    }
+
+    /// Whether two sets are the very same object.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+}
+
+impl From<Vec<Policy>> for PolicySet {
+    fn from(policies: Vec<Policy>) -> Self {
+        Self::new(policies)
+    }
+}
+
+impl From<Policy> for PolicySet {
+    fn from(policy: Policy) -> Self {
+        Self::new(vec![policy])
+    }
+}
+
+/// Everything that has a say in one request.
+#[derive(Debug, Clone, Default)]
+pub struct Layers {
+    /// The caller's own policies: inline, attached, and those of its groups.
+    pub identity: PolicySet,
+    /// The policy on the resource: of a secret, a bucket, a key (key policy) or a role (trust policy).
+    pub resource: Option<PolicySet>,
+    /// Permission boundary: `None` when none is attached; an empty set (attached and gone) denies.
+    pub boundary: Option<PolicySet>,
+    /// Policies handed over when the session was made.
+    pub session: Option<PolicySet>,
+    /// Service control policies, one set per level from the root of the organisation to the account. Empty when
+    /// there is no organisation or the account is its management account.
+    pub scps: Vec<PolicySet>,
+    /// Resource control policies of the resource's account, per level. A level without any Allow statement counts
+    /// as having AWS's own `RCPFullAWSAccess`, which can't be detached.
+    pub rcps: Vec<PolicySet>,
+    /// Grants on the KMS key that is the resource.
+    pub grants: Vec<Grant>,
+}
+
+/// A layer's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// The caller's policies.
+    Identity,
+    /// The resource's policy.
+    Resource,
+    /// The permission boundary.
+    Boundary,
+    /// The session policy.
+    Session,
+    /// Service control policies of a level, counted from 0 at the root.
+    Scp(usize),
+    /// Resource control policies of a level.
+    Rcp(usize),
+    /// A KMS grant.
+    Grant,
+}
+
+impl Layer {
+    /// The name in reports and in batch answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Resource => "resource",
+            Self::Boundary => "permissionBoundary",
+            Self::Session => "session",
+            Self::Scp(_) => "scp",
+            Self::Rcp(_) => "rcp",
+            Self::Grant => "grant",
+        }
+    }
+
+    /// The organisation's level, for control policies.
+    pub fn level(self) -> Option<usize> {
+        match self {
+            Self::Scp(level) | Self::Rcp(level) => Some(level),
+            Self::Identity | Self::Resource | Self::Boundary | Self::Session | Self::Grant => None,
+        }
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.level() {
+            Some(level) => write!(formatter, "{} level {level}", self.name()),
+            None => formatter.write_str(self.name()),
+        }
+    }
+}
