@@ -1,5 +1,13 @@
 //! Controls, facts and verdicts: pure, without AWS, clock or files.
 
+pub mod control;
 pub mod diagnostic;
 pub mod duration;
 pub mod expression;
+pub mod judge;
+pub mod observation;
+pub mod plan;
+pub mod population;
+pub mod report;
+pub mod run;
+pub mod verdict;

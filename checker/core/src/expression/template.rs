@@ -104,6 +104,23 @@ impl Template {
         }
         text
     }
+
+    /// The texts that it stands for: one for each item when it is nothing but a placeholder of a list, otherwise
+    /// the sentence itself.
+    pub fn expand(&self, bindings: &Bindings) -> Vec<String> {
+        let values: Vec<&Part> = self
+            .parts
+            .iter()
+            .filter(|part| **part != Part::Text(String::new()))
+            .collect();
+        match values.as_slice() {
+            [Part::Value(path)] => match bindings.get(path) {
+                Some(cel::Value::List(items)) => items.iter().map(human).collect(),
+                _ => vec![self.render(bindings)],
+            },
+            _ => vec![self.render(bindings)],
+        }
+    }
 }
 
 /// Checks one placeholder that begins at `offset`.

@@ -1,0 +1,23 @@
+//! Control files: from YAML to controls that were proven to make sense.
+//!
+//! In: the text of the files and the [`Vocabulary`] of what they may speak of. Out: a [`Catalog`], or every error of
+//! every file with its line, its column and what to write instead. What people wrote and what was proven are two
+//! sets of types; only the second leaves this module. Deliberately without reading files and without judging.
+
+mod catalog;
+mod parameter;
+mod read;
+#[cfg(test)]
+mod tests;
+mod vocabulary;
+mod written;
+mod yaml;
+
+pub use catalog::{
+    Access, AccessRule, Catalog, Check, Choices, Claim, Control, Filter, Iam, Inspect, Override,
+    Population, Probe, Remediation, Rule, Script, Source, SourceFile, Test,
+};
+pub use parameter::{Parameter, ParameterValue};
+pub use vocabulary::{NameDecl, PopulationDecl, ProbeDecl, Vocabulary};
+pub use written::{Expected, Mode, ParameterType, Severity};
+pub use yaml::MAX_FILE_BYTES;

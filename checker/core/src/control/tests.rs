@@ -1,0 +1,418 @@
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests"
+)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    Catalog, Check, Choices, Claim, Filter, NameDecl, Override, ParameterValue, PopulationDecl,
+    ProbeDecl, Script, Severity, SourceFile, Vocabulary,
+};
+use crate::diagnostic::Diagnostic;
+use crate::duration::Duration;
+use crate::expression::Bindings;
+use crate::expression::types::{Field, Typed};
+
+crate::facts! {
+    /// How a secret rotates.
+    pub(crate) struct Rotation {
+        /// Whether it is on.
+        pub(crate) enabled: bool,
+        /// The longest time between two rotations.
+        pub(crate) longest_gap: Option<Duration>,
+        /// How late a rotation may start.
+        pub(crate) window: Duration,
+    }
+    /// The version in use.
+    pub(crate) struct Version {
+        /// How old it is.
+        pub(crate) age: Duration,
+    }
+    /// A secret.
+    pub(crate) struct Secret {
+        /// Its name.
+        pub(crate) name: String,
+        /// Its tags.
+        pub(crate) tags: BTreeMap<String, String>,
+        /// Its rotation.
+        pub(crate) rotation: Rotation,
+        /// The version in use.
+        pub(crate) current_version: Version,
+    }
+    /// What a reader saw.
+    pub(crate) struct Reads {
+        /// How many reads failed.
+        pub(crate) failed: i64,
+    }
+    /// What a forced rotation left behind.
+    pub(crate) struct RotationTrace {
+        /// Whether the label moved.
+        pub(crate) current_moved: bool,
+        /// What the reader saw.
+        pub(crate) reader: Reads,
+    }
+}
+
+fn vocabulary() -> Vocabulary {
+    Vocabulary {
+        populations: vec![PopulationDecl {
+            name: "secrets".to_owned(),
+            variable: "secret".to_owned(),
+            ty: Secret::ty(),
+            filters: vec![NameDecl::new(
+                "managed",
+                "in the namespace, and not owned by a service",
+            )],
+            reconciliations: vec![NameDecl::new("tagging-api", "GetResources")],
+            doc: "Secrets of the account.".to_owned(),
+        }],
+        probes: vec![ProbeDecl {
+            name: "rotate".to_owned(),
+            trace: RotationTrace::ty(),
+            doc: "A forced rotation.".to_owned(),
+        }],
+        globals: vec![
+            Field::new("now", "the time of the run", DateTime::<Utc>::ty()),
+            Field::new("stage", "the stage", String::ty()),
+        ],
+    }
+}
+
+fn load(text: &str) -> Result<Catalog, Vec<Diagnostic>> {
+    load_with(text, &Choices::default())
+}
+
+fn load_with(text: &str, choices: &Choices) -> Result<Catalog, Vec<Diagnostic>> {
+    let file = SourceFile {
+        path: "controls/a.yaml".to_owned(),
+        text: text.to_owned(),
+    };
+    Catalog::load("controls", &[file], &vocabulary(), choices)
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/controls")
+}
+
+fn example() -> String {
+    fs::read_to_string(folder().join("valid.yaml")).unwrap()
+}
+
+#[test]
+fn a_control_is_read_as_it_is_meant() {
+    let catalog = load(&example()).unwrap_or_else(|errors| panic!("{errors:#?}"));
+    let [control] = catalog.controls.as_slice() else {
+        panic!("one control")
+    };
+    assert_eq!(
+        (control.id.as_str(), control.severity),
+        ("FR-278", Severity::High)
+    );
+    assert_eq!(control.mapping["pci_dss_v4_0_1"], ["8.6.3", "8.30"]);
+    assert_eq!(control.digest.len(), 64);
+    assert_eq!(
+        control.parameters[0].value,
+        ParameterValue::Duration(Duration::days(90).unwrap())
+    );
+    let rules: Vec<&str> = control.rule_ids().collect();
+    assert_eq!(
+        rules,
+        [
+            "switched-on",
+            "interval",
+            "really-rotated",
+            "readers",
+            "loader",
+            "promoted",
+            "moved",
+            "no-gap"
+        ]
+    );
+    let Check::Inspect(inspect) = &control.checks[0] else {
+        panic!("an inspection")
+    };
+    assert_eq!(
+        (
+            inspect.population.min,
+            inspect.population.reconcile.as_deref()
+        ),
+        (1, Some("tagging-api"))
+    );
+    assert_eq!(
+        inspect.population.filter,
+        Filter::Named("managed".to_owned())
+    );
+    assert_eq!(inspect.rules[1].source.to_string(), "controls/a.yaml:24:16");
+    let Check::Inspect(named) = &control.checks[1] else {
+        panic!("an inspection")
+    };
+    assert_eq!(named.population.min, 0);
+    assert!(
+        matches!(&named.population.filter, Filter::Condition(condition) if condition.text() == "secret.name.startsWith('bank-')")
+    );
+    let Check::Iam(iam) = &control.checks[2] else {
+        panic!("an access check")
+    };
+    assert_eq!(
+        iam.rules.iter().map(|rule| rule.claim).collect::<Vec<_>>(),
+        [Claim::NobodyCan, Claim::Can]
+    );
+    let mut bindings = Bindings::new();
+    bindings.bind_value("params", control.params());
+    bindings.bind("stage", &"dev".to_owned());
+    assert_eq!(
+        iam.rules[0].access.except[0].expand(&bindings),
+        ["bank-rotation", "bank-loader"]
+    );
+    let Check::Probe(probe) = &control.checks[3] else {
+        panic!("a probe")
+    };
+    let Script::Rotate {
+        secret,
+        reader_every,
+        within,
+    } = &probe.script
+    else {
+        panic!("a rotation")
+    };
+    assert_eq!(secret.render(&bindings), "bank-platform/rotation/probe-dev");
+    assert_eq!(
+        (reader_every.unwrap().to_string(), within.to_string()),
+        ("200ms".to_owned(), "10m".to_owned())
+    );
+    assert_eq!(control.tests[0].given, "tests/fr-278/cron-yearly.json");
+}
+
+#[test]
+fn parameters_are_set_by_stage_and_by_choice_within_bounds() {
+    let value = |choices: &Choices| {
+        load_with(&example(), choices)
+            .map(|catalog| catalog.controls[0].parameters[0].value.to_string())
+    };
+    let choice = |control: &str, parameter: &str, value: &str| Choices {
+        stage: "prod".to_owned(),
+        overrides: vec![Override {
+            control: control.to_owned(),
+            parameter: parameter.to_owned(),
+            value: value.to_owned(),
+        }],
+    };
+    assert_eq!(
+        value(&Choices {
+            stage: "dev".to_owned(),
+            overrides: vec![]
+        })
+        .unwrap(),
+        "90d"
+    );
+    assert_eq!(
+        value(&Choices {
+            stage: "prod".to_owned(),
+            overrides: vec![]
+        })
+        .unwrap(),
+        "60d"
+    );
+    assert_eq!(value(&choice("FR-278", "max_age", "30d")).unwrap(), "30d");
+    for (choices, message) in [
+        (
+            choice("FR-278", "max_age", "91d"),
+            "parameter FR-278.max_age: `91d` is above the maximum `90d`",
+        ),
+        (
+            choice("FR-278", "max_age", "91"),
+            "parameter FR-278.max_age: `91` has no unit, write `91d`, `91h`, `91m`, `91s` or `91ms`",
+        ),
+        (
+            choice("FR-278", "max_aeg", "30d"),
+            "parameter FR-278.max_aeg: unknown parameter `max_aeg` (did you mean `max_age`?)",
+        ),
+        (
+            choice("FR-287", "max_age", "30d"),
+            "parameter FR-287.max_age: unknown control `FR-287` (did you mean `FR-278`?)",
+        ),
+    ] {
+        let errors = value(&choices).unwrap_err();
+        assert_eq!(
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [message]
+        );
+    }
+}
+
+/// Each case file is a control with errors, a line of dashes, and the errors it must give, all of them.
+/// `UPDATE=1` writes them anew, for a person to read.
+#[test]
+fn every_error_is_reported_at_its_place() {
+    let mut cases: Vec<PathBuf> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    cases.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "case")
+    });
+    cases.sort();
+    assert!(cases.len() >= 30, "{} cases", cases.len());
+    for path in cases {
+        let case = fs::read_to_string(&path).unwrap();
+        let (yaml, expected) = case.split_once("\n--------\n").unwrap_or((&case, ""));
+        let found = match load(&format!("{yaml}\n")) {
+            Ok(_) => panic!("{} has no error", path.display()),
+            Err(errors) => errors.iter().fold(String::new(), |mut text, error| {
+                writeln!(
+                    text,
+                    "{}",
+                    error.to_string().trim_start_matches("controls/a.yaml:")
+                )
+                .unwrap();
+                text
+            }),
+        };
+        if env::var_os("UPDATE").is_some() {
+            fs::write(&path, format!("{yaml}\n--------\n{found}")).unwrap();
+        } else {
+            assert_eq!(found, expected, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_folder_without_controls_is_an_error() {
+    let errors = Catalog::load("controls", &[], &vocabulary(), &Choices::default()).unwrap_err();
+    assert_eq!(
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            "controls: no control: the folder has no `*.yaml` file besides `waivers.yaml` (name another folder, or write a first control)"
+        ]
+    );
+}
+
+#[test]
+fn errors_of_all_files_are_reported_and_ids_occur_once() {
+    let file = |path: &str, text: &str| SourceFile {
+        path: path.to_owned(),
+        text: text.to_owned(),
+    };
+    let files = [
+        file("controls/a.yaml", &example()),
+        file("controls/b.yaml", &example()),
+        file("controls/c.yaml", "control: [\n"),
+        file(
+            "controls/d.yaml",
+            &example()
+                .replace("titel", "title")
+                .replace("severity: high", "severity: hihg"),
+        ),
+    ];
+    let errors = Catalog::load("controls", &files, &vocabulary(), &Choices::default()).unwrap_err();
+    let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        shown[0],
+        "controls/b.yaml:2:10: control `FR-278` stands in two files (the other is controls/a.yaml:2:10)"
+    );
+    assert!(shown[1].starts_with("controls/c.yaml:"), "{}", shown[1]);
+    assert_eq!(
+        shown[2],
+        "controls/d.yaml:6:11: unknown word `hihg` (did you mean `high`?)"
+    );
+    assert_eq!(shown.len(), 3);
+}
+
+#[test]
+fn hostile_files_are_refused_quickly_and_never_crash() {
+    let bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]\n";
+    for (name, text, message) in [
+        (
+            "flow",
+            "[".repeat(100_000),
+            "nested too deep, at most 32 levels are read",
+        ),
+        (
+            "flow maps",
+            "{a: ".repeat(60_000),
+            "nested too deep, at most 32 levels are read",
+        ),
+        (
+            "block lists",
+            "- ".repeat(100_000),
+            "nested too deep, at most 32 levels are read",
+        ),
+        (
+            "block maps",
+            (0..400).fold(String::new(), |text, depth| {
+                text + &" ".repeat(depth) + "a:\n"
+            }),
+            "nested too deep, at most 32 levels are read",
+        ),
+        (
+            "bomb",
+            bomb.to_owned(),
+            "anchors and aliases are not allowed (write the value out where it is used)",
+        ),
+        (
+            "alias",
+            "control: *missing\n".to_owned(),
+            "anchors and aliases are not allowed (write the value out where it is used)",
+        ),
+        (
+            "many",
+            "- a\n".repeat(50_000),
+            "too large, at most 20000 keys and values are read",
+        ),
+        (
+            "long",
+            "a".repeat(50_000_000),
+            "a file of 50000000 bytes, at most 262144 are read",
+        ),
+        ("empty", String::new(), "an empty file"),
+        ("blank", "\n\n   \n# nothing\n".to_owned(), "an empty file"),
+        ("null", "~\n".to_owned(), "an empty file"),
+        (
+            "tag",
+            "control: !secret a\n".to_owned(),
+            "tags (`!..`) are not allowed",
+        ),
+        (
+            "two",
+            "control: a\n---\ncontrol: b\n".to_owned(),
+            "malformed YAML",
+        ),
+        ("tab", "control:\n\t- a\n".to_owned(), "malformed YAML"),
+        (
+            "control characters",
+            "control: \u{0}\u{7}\n".to_owned(),
+            "malformed YAML",
+        ),
+        ("text", "hello".to_owned(), "expected a control, found text"),
+        (
+            "list",
+            "- control: FR-1\n".to_owned(),
+            "expected a control, found a list",
+        ),
+        ("key", "[a, b]: c\n".to_owned(), "malformed YAML"),
+    ] {
+        let started = std::time::Instant::now();
+        let errors = load(&text).expect_err(name);
+        let shown = errors[0].to_string();
+        eprintln!(
+            "{name}: {shown} ({} errors, {:?})",
+            errors.len(),
+            started.elapsed()
+        );
+        assert!(shown.contains(message), "{name}: {shown}");
+        assert!(
+            started.elapsed().as_secs() < 5,
+            "{name}: {:?}",
+            started.elapsed()
+        );
+    }
+}
