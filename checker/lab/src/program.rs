@@ -11,6 +11,7 @@
 //! deliberately doesn't do what `pulumi up` is for: no state, no updates, no real account. [`apply`] refuses any
 //! endpoint that isn't on the loopback interface.
 
+mod apply;
 mod check;
 mod error;
 mod evaluate;
@@ -26,6 +27,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use apply::{Applied, AppliedResource, ApplyError, ApplyOptions, StoodIn, apply};
 pub use error::{Position, ProgramError, ProgramErrors};
 pub use value::{MASKED, UNKNOWN};
 

@@ -232,25 +232,6 @@ impl Value {
             Self::Secret(_) => MASKED.into(),
         }
     }
-
-    /// A value from JSON, as the provider's outputs arrive.
-    pub(crate) fn from_json(json: &serde_json::Value) -> Self {
-        match json {
-            serde_json::Value::Null => Self::Null,
-            serde_json::Value::Bool(value) => Self::Bool(*value),
-            serde_json::Value::Number(value) => value.as_f64().map_or(Self::Null, Self::Number),
-            serde_json::Value::String(value) => Self::Text(value.clone()),
-            serde_json::Value::Array(items) => {
-                Self::List(items.iter().map(Self::from_json).collect())
-            }
-            serde_json::Value::Object(entries) => Self::Object(
-                entries
-                    .iter()
-                    .map(|(key, value)| (key.clone(), Self::from_json(value)))
-                    .collect(),
-            ),
-        }
-    }
 }
 
 impl Asset {

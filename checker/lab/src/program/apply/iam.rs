@@ -1,0 +1,150 @@
+//! Roles and policies.
+
+use aws_sdk_iam::types::Tag;
+
+use super::inputs::Inputs;
+use super::target::Target;
+use super::{Failure, Made, refused};
+
+/// `aws:iam:Role`.
+pub(super) async fn role(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {
+    let client = target.iam();
+    let name = inputs
+        .text("name")?
+        .unwrap_or_else(|| target.auto_name.clone());
+    let trust = inputs
+        .document("assumeRolePolicy")?
+        .ok_or_else(|| Failure::of("assumeRolePolicy", "a value is needed"))?;
+    let created = client
+        .create_role()
+        .role_name(&name)
+        .assume_role_policy_document(trust)
+        .set_description(inputs.text("description")?)
+        .set_path(inputs.text("path")?)
+        .set_max_session_duration(inputs.integer("maxSessionDuration")?)
+        .set_permissions_boundary(inputs.text("permissionsBoundary")?)
+        .set_tags(tags(target)?)
+        .send()
+        .await
+        .map_err(refused("iam:CreateRole"))?;
+    for policy in inputs.texts("managedPolicyArns")?.unwrap_or_default() {
+        client
+            .attach_role_policy()
+            .role_name(&name)
+            .policy_arn(policy)
+            .send()
+            .await
+            .map_err(refused("iam:AttachRolePolicy"))?;
+    }
+    for inline in inputs.objects("inlinePolicies")? {
+        client
+            .put_role_policy()
+            .role_name(&name)
+            .policy_name(inline.required("name")?)
+            .set_policy_document(inline.document("policy")?)
+            .send()
+            .await
+            .map_err(refused("iam:PutRolePolicy"))?;
+    }
+    inputs.skip(&["forceDetachPolicies"]);
+    let role = created
+        .role
+        .ok_or_else(|| Failure::whole("`iam:CreateRole` answered without a role"))?;
+    Ok(Made::new(role.role_name())
+        .with("arn", role.arn())
+        .with("name", role.role_name())
+        .with("path", role.path())
+        .with("uniqueId", role.role_id())
+        .with("createDate", role.create_date().to_string())
+        .with("forceDetachPolicies", false)
+        .with("namePrefix", ""))
+}
+
+/// `aws:iam:Policy`.
+pub(super) async fn policy(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {
+    let name = inputs
+        .text("name")?
+        .unwrap_or_else(|| target.auto_name.clone());
+    let created = target
+        .iam()
+        .create_policy()
+        .policy_name(&name)
+        .set_policy_document(inputs.document("policy")?)
+        .set_description(inputs.text("description")?)
+        .set_path(inputs.text("path")?)
+        .set_tags(tags(target)?)
+        .send()
+        .await
+        .map_err(refused("iam:CreatePolicy"))?;
+    let policy = created
+        .policy
+        .ok_or_else(|| Failure::whole("`iam:CreatePolicy` answered without a policy"))?;
+    let arn = policy
+        .arn
+        .ok_or_else(|| Failure::whole("`iam:CreatePolicy` answered without an ARN"))?;
+    Ok(Made::new(arn.clone())
+        .with("arn", arn)
+        .with("name", name)
+        .with("policyId", policy.policy_id)
+        .with("path", policy.path)
+        .with("namePrefix", ""))
+}
+
+/// `aws:iam:RolePolicy`.
+pub(super) async fn role_policy(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {
+    let name = inputs
+        .text("name")?
+        .unwrap_or_else(|| target.auto_name.clone());
+    let role = inputs.required("role")?;
+    target
+        .iam()
+        .put_role_policy()
+        .role_name(&role)
+        .policy_name(&name)
+        .set_policy_document(inputs.document("policy")?)
+        .send()
+        .await
+        .map_err(refused("iam:PutRolePolicy"))?;
+    Ok(Made::new(format!("{role}:{name}"))
+        .with("name", name)
+        .with("role", role)
+        .with("namePrefix", ""))
+}
+
+/// `aws:iam:RolePolicyAttachment`.
+pub(super) async fn role_policy_attachment(
+    target: &Target,
+    inputs: &Inputs,
+) -> Result<Made, Failure> {
+    let role = inputs.required("role")?;
+    let policy = inputs.required("policyArn")?;
+    target
+        .iam()
+        .attach_role_policy()
+        .role_name(&role)
+        .policy_arn(&policy)
+        .send()
+        .await
+        .map_err(refused("iam:AttachRolePolicy"))?;
+    Ok(Made::new(format!("{role}/{policy}"))
+        .with("role", role)
+        .with("policyArn", policy))
+}
+
+fn tags(target: &Target) -> Result<Option<Vec<Tag>>, Failure> {
+    if target.tags.is_empty() {
+        return Ok(None);
+    }
+    target
+        .tags
+        .iter()
+        .map(|(key, value)| {
+            Tag::builder()
+                .key(key)
+                .value(value)
+                .build()
+                .map_err(|_| Failure::of("tags", "a tag needs a key and a value"))
+        })
+        .collect::<Result<_, _>>()
+        .map(Some)
+}
