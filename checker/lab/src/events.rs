@@ -1,5 +1,7 @@
 //! Not served yet.
 
+pub(crate) mod pattern;
+
 use crate::service::{Answer, Call};
 use crate::world::World;
 

@@ -9,6 +9,7 @@ mod details;
 pub(crate) mod grammar;
 mod managed;
 mod policies;
+pub(crate) mod resource_access;
 mod roles;
 mod users;
 

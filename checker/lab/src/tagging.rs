@@ -181,7 +181,13 @@ fn get_resources(world: &World, call: &Call<'_>) -> Answer {
 /// Every resource of a region that ever had a tag, in order of ARN.
 fn tagged_resources(world: &World, region: &str) -> BTreeMap<String, Tags> {
     let mut all: BTreeMap<String, Tags> = BTreeMap::new();
-    let services: [Vec<(String, Tags)>; 2] = [world.iam.tagged(), world.ssm.tagged()];
+    let services = [
+        world.iam.tagged(),
+        world.logs.tagged(),
+        world.sns.tagged(),
+        world.sqs.tagged(),
+        world.ssm.tagged(),
+    ];
     for (arn, tags) in services.into_iter().flatten() {
         let place = arn.split(':').nth(3).unwrap_or_default();
         let visible = if place.is_empty() {

@@ -1,0 +1,101 @@
+//! Whether an AWS service gets through: EventBridge to a queue, SNS to a queue, a function's failures to a topic.
+//!
+//! A service acting by itself has no identity policies, so the resource's policy alone decides ([`ActingService`]);
+//! one that acts with a role's rights is decided like the role ([`role_may`]). `checker-iam` does the deciding.
+
+use checker_iam::{
+    Action, Context, Layers, Policy, PolicyKind, PolicySet, Principal, Request, Resource, decide,
+};
+
+/// A service that acts for a resource of an account.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ActingService<'a> {
+    /// `events.amazonaws.com`.
+    pub(crate) principal: &'a str,
+    /// `aws:SourceArn`: the rule or topic it acts for.
+    pub(crate) source_arn: &'a str,
+    /// `aws:SourceAccount`.
+    pub(crate) source_account: &'a str,
+}
+
+impl ActingService<'_> {
+    /// Whether this policy allows the service the action on the resource; no policy allows nothing.
+    pub(crate) fn may(&self, action: &str, resource: &str, policy: Option<&str>) -> bool {
+        let parsed = policy.and_then(|text| Policy::parse(text, PolicyKind::Resource).ok());
+        let (Some(policy), Ok(principal), Ok(action)) =
+            (parsed, Principal::parse(self.principal), Action::new(action))
+        else {
+            return false;
+        };
+        let context = Context::new()
+            .with("aws:SourceArn", [self.source_arn])
+            .with("aws:SourceAccount", [self.source_account])
+            .with("aws:SecureTransport", ["true"]);
+        let request = Request::new(principal, action, Resource::new(resource)).in_context(context);
+        let layers = Layers {
+            resource: Some(PolicySet::new(vec![policy])),
+            ..Layers::default()
+        };
+        decide(&request, &layers).is_allowed()
+    }
+}
+
+/// Whether a role may do something on a resource of its account, for services that act with a role's rights.
+pub(crate) fn role_may(
+    iam: &super::State,
+    role_arn: &str,
+    action: &str,
+    resource: &str,
+    resource_policy: Option<&str>,
+) -> bool {
+    let Some(policies) = iam.role_policies(role_arn) else {
+        return false;
+    };
+    let parse = |text: &str, kind| Policy::parse(text, kind).ok();
+    let (Ok(principal), Ok(action)) = (Principal::parse(role_arn), Action::new(action)) else {
+        return false;
+    };
+    let identity = policies
+        .identity
+        .iter()
+        .filter_map(|(_, text)| parse(text, PolicyKind::Identity))
+        .collect();
+    let layers = Layers {
+        identity: PolicySet::new(identity),
+        resource: resource_policy
+            .and_then(|text| parse(text, PolicyKind::Resource))
+            .map(PolicySet::from),
+        boundary: policies.boundary.map(|(_, text)| {
+            PolicySet::new(parse(&text, PolicyKind::Identity).into_iter().collect())
+        }),
+        ..Layers::default()
+    };
+    let context = Context::new().with("aws:SecureTransport", ["true"]);
+    let request = Request::new(principal, action, Resource::new(resource)).in_context(context);
+    decide(&request, &layers).is_allowed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ActingService;
+
+    #[test]
+    fn the_policy_decides() {
+        let service = ActingService {
+            principal: "events.amazonaws.com",
+            source_arn: "arn:aws:events:eu-west-1:123456789012:rule/r",
+            source_account: "123456789012",
+        };
+        let queue = "arn:aws:sqs:eu-west-1:123456789012:q";
+        let policy = |principal: &str, source: &str| {
+            format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"Service":"{principal}"}},"Action":"sqs:SendMessage","Resource":"{queue}","Condition":{{"ArnEquals":{{"aws:SourceArn":"{source}"}}}}}}]}}"#
+            )
+        };
+        let may = |policy: Option<String>| service.may("sqs:SendMessage", queue, policy.as_deref());
+        assert!(may(Some(policy("events.amazonaws.com", service.source_arn))));
+        assert!(!may(Some(policy("sns.amazonaws.com", service.source_arn))));
+        assert!(!may(Some(policy("events.amazonaws.com", "arn:aws:events:eu-west-1:123456789012:rule/other"))));
+        assert!(!may(None));
+    }
+}
