@@ -5,7 +5,7 @@
 //! clients. The lab is strict: what AWS refuses it refuses, and an operation or
 //! member that it doesn't know is an error that names it, never silence.
 //!
-//! Reading order: [`lab`](crate::Lab) (the handle), `server` (HTTP to call and
+//! Reading order: [`Lab`] (the handle), `server` (HTTP to call and
 //! back), `protocol` (model-driven validation and codecs), `service` (the seam
 //! of a handler), `world` (the state), then one file a service.
 //!
@@ -14,10 +14,20 @@
 
 pub mod program;
 
+mod catalog;
+mod clock;
 mod credentials;
+mod fault;
+mod fill;
 mod ids;
+mod lab;
+mod protocol;
 mod rotation;
+mod schedule;
+mod server;
 mod service;
+mod shared;
+mod trail;
 mod world;
 
 mod cloudtrail;
@@ -33,3 +43,6 @@ mod sqs;
 mod ssm;
 mod sts;
 mod tagging;
+
+pub use fault::{Fault, FaultError, FaultKind, Faults};
+pub use lab::{Lab, LabClock, LabError, LabOptions};

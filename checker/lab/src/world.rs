@@ -24,6 +24,8 @@ pub(crate) struct World {
     pub(crate) credentials: Credentials,
     /// What has to happen after the call, outside the lock, in order.
     pub(crate) later: Vec<Later>,
+    /// What has to happen at a later time of the lab's clock.
+    pub(crate) timers: Vec<(DateTime<Utc>, Later)>,
 
     pub(crate) cloudtrail: crate::cloudtrail::State,
     pub(crate) cloudwatch: crate::cloudwatch::State,
@@ -38,8 +40,27 @@ pub(crate) struct World {
     pub(crate) ssm: crate::ssm::State,
 }
 
+impl World {
+    /// The next time at which something is due.
+    pub(crate) fn next_due(&self) -> Option<DateTime<Utc>> {
+        let timers = self.timers.iter().map(|(at, _)| *at).min();
+        let rotation = crate::secretsmanager::rotating::next_due(&self.secretsmanager);
+        [timers, rotation].into_iter().flatten().min()
+    }
+
+    /// Does what is due by `now`.
+    pub(crate) fn fire(&mut self, now: DateTime<Utc>) {
+        let (due, rest) = std::mem::take(&mut self.timers)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(at, _)| *at <= now);
+        self.timers = rest;
+        self.later.extend(due.into_iter().map(|(_, task)| task));
+        self.kms.purge(now);
+        crate::secretsmanager::rotating::fire(self, now);
+    }
+}
+
 /// Something that happens after the call that caused it was answered.
-#[derive(Debug)]
 pub(crate) enum Later {
     /// Invoke a function asynchronously, with retries and destinations.
     Invoke(AsyncInvoke),

@@ -1,0 +1,347 @@
+//! The HTTP server: from a connection to an answered call.
+//!
+//! A request's service comes from its signature's scope (or its `X-Amz-Target`),
+//! its region from the same scope, its caller from the access key. Signatures are
+//! not verified: nothing but loopback reaches the lab.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::{HeaderValue, Request, Response};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::{Map, Value};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::catalog::{self, Service};
+use crate::credentials::Caller;
+use crate::fault::{self, FaultKind};
+use crate::protocol::{self, Codec, Encoded, Wire, model::Operation};
+use crate::service::{Answer, ApiError, Call};
+use crate::shared::Shared;
+
+/// Larger bodies are refused; a function's code is at most 50 MB zipped.
+const BODY_LIMIT: usize = 80 << 20;
+
+/// Answers connections until the task is dropped.
+pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        tokio::spawn(connection(stream, Arc::clone(&shared)));
+    }
+}
+
+async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+    // Without it, every small answer waits for the client's delayed acknowledgement.
+    drop(stream.set_nodelay(true));
+    let answer = service_fn(move |request| respond(Arc::clone(&shared), request));
+    // A client that goes away in the middle is its own business.
+    drop(
+        http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), answer)
+            .await,
+    );
+}
+
+/// The connection is closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("reset the connection, as the planted fault says")]
+struct Reset;
+
+async fn respond(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Reset> {
+    let now = shared.clock.now();
+    let request_id = shared.act(|world| world.ids.uuid());
+    let (parts, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
+        let error = ApiError::new("RequestEntityTooLargeException", "the body is too large")
+            .with_status(413);
+        let encoded = protocol::refuse(Codec::Json, None, &error, &request_id);
+        return Ok(response(encoded, now, &request_id));
+    };
+    let body = body.to_bytes();
+    let wire = Wire {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        headers: &parts.headers,
+        body: &body,
+    };
+    let encoded = match exchange(&shared, &wire, now, &request_id).await {
+        Outcome::Answer(encoded) => encoded,
+        Outcome::Hang => match std::future::pending::<Infallible>().await {},
+        Outcome::Reset => return Err(Reset),
+    };
+    Ok(response(encoded, now, &request_id))
+}
+
+enum Outcome {
+    Answer(Encoded),
+    Hang,
+    Reset,
+}
+
+/// One call, from the wire to the encoded answer.
+async fn exchange(
+    shared: &Arc<Shared>,
+    wire: &Wire<'_>,
+    now: DateTime<Utc>,
+    request_id: &str,
+) -> Outcome {
+    let codec = wire.codec();
+    let refuse = |model, error: &ApiError| {
+        Outcome::Answer(protocol::refuse(codec, model, error, request_id))
+    };
+    let scope = Scope::of(wire);
+    let service = match find_service(wire, scope.as_ref()) {
+        Ok(service) => service,
+        Err(error) => return refuse(None, &error),
+    };
+    let model = match service.model() {
+        Ok(model) => model,
+        Err(error) => return refuse(None, &error),
+    };
+    let Some(scope) = scope else {
+        let error = ApiError::new(
+            "MissingAuthenticationToken",
+            "the request is not signed: it has no AWS4-HMAC-SHA256 authorization",
+        )
+        .with_status(403);
+        return refuse(Some(model), &error);
+    };
+    let named = protocol::operation(codec, model, wire).and_then(|name| {
+        model.operations.get(&name).ok_or_else(|| {
+            let text = format!("the lab does not serve `{}:{name}`", service.prefix);
+            ApiError::new("UnknownOperationException", text).with_status(404)
+        })
+    });
+    let operation = match named {
+        Ok(operation) => operation,
+        Err(error) => return refuse(Some(model), &error),
+    };
+    let struck = shared.faults.strike(service.prefix, &operation.name);
+    match struck {
+        Some(FaultKind::Hang) => return Outcome::Hang,
+        Some(FaultKind::Reset) => return Outcome::Reset,
+        Some(
+            FaultKind::AccessDenied
+            | FaultKind::Throttled
+            | FaultKind::ServerError
+            | FaultKind::TruncatedPage
+            | FaultKind::RepeatedToken
+            | FaultKind::EmptyPageWithToken
+            | FaultKind::MalformedBody
+            | FaultKind::WrongType,
+        )
+        | None => {}
+    }
+    let request = CallRequest {
+        service,
+        operation,
+        region: &scope.region,
+        access_key: &scope.access_key,
+        now,
+        request_id,
+    };
+    let input = protocol::decode(codec, model, operation, wire);
+    let mut answer = answer(shared, &request, input.as_ref(), struck).await;
+    if let (Some(kind), Ok(answer), Ok(input)) = (struck, &mut answer, &input) {
+        fault::damage(kind, model, operation, input, answer);
+    }
+    let encoded = answer.and_then(|answer| {
+        let encoded = protocol::encode(codec, model, operation, &answer, request_id)?;
+        Ok(broken(struck, codec, model, operation, answer, encoded))
+    });
+    match encoded {
+        Ok(encoded) => Outcome::Answer(encoded),
+        Err(error) => refuse(Some(model), &error),
+    }
+}
+
+/// What is known about a call besides its input.
+struct CallRequest<'a> {
+    service: &'static Service,
+    operation: &'a Operation,
+    region: &'a str,
+    access_key: &'a str,
+    now: DateTime<Utc>,
+    request_id: &'a str,
+}
+
+async fn answer(
+    shared: &Arc<Shared>,
+    request: &CallRequest<'_>,
+    input: Result<&Map<String, Value>, &ApiError>,
+    struck: Option<FaultKind>,
+) -> Answer {
+    let caller = shared
+        .act(|world| world.credentials.caller(request.access_key, request.now))
+        .map_err(|_| {
+            ApiError::new(
+                "ExpiredTokenException",
+                "the security token included in the request is expired",
+            )
+            .with_status(403)
+        })?;
+    let input = input.map_err(Clone::clone)?;
+    let call = Call {
+        service: request.service.prefix,
+        operation: &request.operation.name,
+        input,
+        account: &shared.account,
+        region: request.region,
+        caller: &caller,
+        now: request.now,
+        request_id: request.request_id,
+    };
+    if let Some(error) = struck.and_then(|kind| refusal(kind, &call)) {
+        return Err(error);
+    }
+    if call.service == "lambda" && call.operation == "Invoke" {
+        return crate::lambda::invoke::handle(shared, &call).await;
+    }
+    shared.act(|world| (request.service.handle)(world, &call))
+}
+
+/// The refusal that a fault stands for.
+fn refusal(kind: FaultKind, call: &Call<'_>) -> Option<ApiError> {
+    match kind {
+        FaultKind::AccessDenied => Some(denied(call.caller, call)),
+        FaultKind::Throttled => Some(ApiError::new("ThrottlingException", "Rate exceeded")),
+        FaultKind::ServerError => Some(
+            ApiError::new("InternalServerError", "an internal error occurred").with_status(500),
+        ),
+        FaultKind::Hang
+        | FaultKind::Reset
+        | FaultKind::TruncatedPage
+        | FaultKind::RepeatedToken
+        | FaultKind::EmptyPageWithToken
+        | FaultKind::MalformedBody
+        | FaultKind::WrongType => None,
+    }
+}
+
+fn denied(caller: &Caller, call: &Call<'_>) -> ApiError {
+    ApiError::new(
+        "AccessDeniedException",
+        format!(
+            "User: {} is not authorized to perform: {}:{} because no identity-based policy allows the {}:{} action",
+            caller.arn(call.account),
+            call.service,
+            call.operation,
+            call.service,
+            call.operation
+        ),
+    )
+}
+
+/// Breaks the encoded answer where the fault says so.
+fn broken(
+    struck: Option<FaultKind>,
+    codec: Codec,
+    model: &protocol::model::Model,
+    operation: &Operation,
+    mut answer: Value,
+    mut encoded: Encoded,
+) -> Encoded {
+    match struck {
+        Some(FaultKind::MalformedBody) => {
+            let half = encoded.body.len() / 2;
+            encoded.body.truncate(half.max(1));
+        }
+        Some(FaultKind::WrongType) => {
+            let list = fault::list_member(model, operation);
+            let held = answer.as_object_mut().zip(list);
+            if let Some((object, list)) = held {
+                object.insert(list, Value::from("unexpected"));
+            }
+            encoded.body = match codec {
+                Codec::Json | Codec::Rest => answer.to_string().into_bytes(),
+                Codec::Query => b"<unexpected/>".to_vec(),
+            };
+        }
+        Some(
+            FaultKind::AccessDenied
+            | FaultKind::Throttled
+            | FaultKind::ServerError
+            | FaultKind::Hang
+            | FaultKind::Reset
+            | FaultKind::TruncatedPage
+            | FaultKind::RepeatedToken
+            | FaultKind::EmptyPageWithToken,
+        )
+        | None => {}
+    }
+    encoded
+}
+
+/// The credential scope of a signature.
+struct Scope {
+    access_key: String,
+    region: String,
+    service: String,
+}
+
+impl Scope {
+    fn of(wire: &Wire<'_>) -> Option<Self> {
+        let header = wire.header("authorization")?;
+        let (_, rest) = header.split_once("Credential=")?;
+        let credential = rest.split([',', ' ']).next()?;
+        let mut parts = credential.rsplit('/');
+        let (_request, service, region, _date) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        Some(Self {
+            access_key: parts.next()?.to_owned(),
+            region: region.to_owned(),
+            service: service.to_owned(),
+        })
+    }
+}
+
+fn find_service(wire: &Wire<'_>, scope: Option<&Scope>) -> Result<&'static Service, ApiError> {
+    let target = wire.header("x-amz-target");
+    let found = match (scope, target) {
+        (Some(scope), _) => catalog::by_signing(&scope.service),
+        (None, Some(target)) => catalog::by_target(target),
+        (None, None) if wire.path.contains("/functions") => catalog::by_signing("lambda"),
+        (None, None) => None,
+    };
+    found.ok_or_else(|| {
+        let name = scope.map_or(wire.path, |scope| scope.service.as_str());
+        ApiError::new(
+            "UnknownServiceException",
+            format!("the lab does not serve `{name}`"),
+        )
+        .with_status(404)
+    })
+}
+
+fn response(encoded: Encoded, now: DateTime<Utc>, request_id: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(encoded.body)));
+    if let Ok(status) = http::StatusCode::from_u16(encoded.status) {
+        *response.status_mut() = status;
+    }
+    let date = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let fixed = [
+        ("date".to_owned(), date),
+        ("x-amzn-requestid".to_owned(), request_id.to_owned()),
+    ];
+    for (name, value) in encoded.headers.into_iter().chain(fixed) {
+        let name = http::HeaderName::try_from(name);
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
