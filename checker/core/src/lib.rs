@@ -10,4 +10,5 @@ pub mod plan;
 pub mod population;
 pub mod report;
 pub mod run;
+pub mod schedule;
 pub mod verdict;
