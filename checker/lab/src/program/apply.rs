@@ -8,13 +8,19 @@
 //! (S3), the resource is kept as configuration only and marked so. It never updates, deletes or reads a state, and it
 //! refuses any endpoint that isn't on the loopback interface: real accounts belong to `pulumi up`.
 
+mod cloudtrail;
+mod events;
 mod functions;
 mod iam;
 mod inputs;
 mod kms;
 mod lambda;
+mod logs;
 mod secretsmanager;
+mod sns;
+mod sqs;
 mod ssm;
+mod stored;
 mod target;
 
 use std::collections::BTreeMap;
@@ -540,6 +546,15 @@ impl Run<'_> {
 /// Creates a resource of a canonical type.
 async fn create(kind: &str, target: &Target, inputs: &Inputs) -> Result<Made, Failure> {
     match kind {
+        "aws:cloudtrail/trail:Trail" => cloudtrail::trail(target, inputs).await,
+        "aws:cloudwatch/eventRule:EventRule" => events::rule(target, inputs).await,
+        "aws:cloudwatch/eventTarget:EventTarget" => events::rule_target(target, inputs).await,
+        "aws:cloudwatch/logGroup:LogGroup" => logs::log_group(target, inputs).await,
+        "aws:cloudwatch/logResourcePolicy:LogResourcePolicy" => {
+            logs::log_resource_policy(target, inputs).await
+        }
+        "aws:cloudwatch/logStream:LogStream" => logs::log_stream(target, inputs).await,
+        "aws:cloudwatch/metricAlarm:MetricAlarm" => stored::alarm(target, inputs),
         "aws:iam/policy:Policy" => iam::policy(target, inputs).await,
         "aws:iam/role:Role" => iam::role(target, inputs).await,
         "aws:iam/rolePolicy:RolePolicy" => iam::role_policy(target, inputs).await,
@@ -565,7 +580,14 @@ async fn create(kind: &str, target: &Target, inputs: &Inputs) -> Result<Made, Fa
         "aws:secretsmanager/secretVersion:SecretVersion" => {
             secretsmanager::secret_version(target, inputs).await
         }
+        "aws:sns/topic:Topic" => sns::topic(target, inputs).await,
+        "aws:sns/topicPolicy:TopicPolicy" => sns::topic_policy(target, inputs).await,
+        "aws:sns/topicSubscription:TopicSubscription" => sns::subscription(target, inputs).await,
+        "aws:sqs/queue:Queue" => sqs::queue(target, inputs).await,
+        "aws:sqs/queuePolicy:QueuePolicy" => sqs::queue_policy(target, inputs).await,
         "aws:ssm/parameter:Parameter" => ssm::parameter(target, inputs).await,
+        "aws:s3/bucket:Bucket" | "aws:s3/bucketV2:BucketV2" => stored::bucket(target, inputs),
+        part if part.starts_with("aws:s3/bucket") => stored::bucket_part(inputs),
         other => Err(Failure::whole(format!(
             "resources of type `{}` can't be applied here",
             schema::short(other)

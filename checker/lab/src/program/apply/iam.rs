@@ -9,9 +9,7 @@ use super::{Failure, Made, refused};
 /// `aws:iam:Role`.
 pub(super) async fn role(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {
     let client = target.iam();
-    let name = inputs
-        .text("name")?
-        .unwrap_or_else(|| target.auto_name.clone());
+    let name = target.name(inputs)?;
     let trust = inputs
         .document("assumeRolePolicy")?
         .ok_or_else(|| Failure::of("assumeRolePolicy", "a value is needed"))?;
@@ -62,9 +60,7 @@ pub(super) async fn role(target: &Target, inputs: &Inputs) -> Result<Made, Failu
 
 /// `aws:iam:Policy`.
 pub(super) async fn policy(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {
-    let name = inputs
-        .text("name")?
-        .unwrap_or_else(|| target.auto_name.clone());
+    let name = target.name(inputs)?;
     let created = target
         .iam()
         .create_policy()
@@ -92,9 +88,7 @@ pub(super) async fn policy(target: &Target, inputs: &Inputs) -> Result<Made, Fai
 
 /// `aws:iam:RolePolicy`.
 pub(super) async fn role_policy(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {
-    let name = inputs
-        .text("name")?
-        .unwrap_or_else(|| target.auto_name.clone());
+    let name = target.name(inputs)?;
     let role = inputs.required("role")?;
     target
         .iam()

@@ -26,9 +26,7 @@ const STATE_CHECKS: u32 = 50;
 /// `aws:lambda:Function`.
 pub(super) async fn function(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {
     let client = target.lambda();
-    let name = inputs
-        .text("name")?
-        .unwrap_or_else(|| target.auto_name.clone());
+    let name = target.name(inputs)?;
     let (code, stood_in) = code(target, inputs)?;
     let reserved: Option<i32> = inputs.integer("reservedConcurrentExecutions")?;
     let architectures = inputs.texts("architectures")?.map(|names| {
@@ -191,9 +189,7 @@ pub(super) async fn event_invoke_config(target: &Target, inputs: &Inputs) -> Res
 
 /// `aws:lambda:Alias`.
 pub(super) async fn alias(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {
-    let name = inputs
-        .text("name")?
-        .unwrap_or_else(|| target.auto_name.clone());
+    let name = target.name(inputs)?;
     let created = target
         .lambda()
         .create_alias()

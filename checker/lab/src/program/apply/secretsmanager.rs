@@ -12,9 +12,7 @@ use crate::program::value::Value;
 /// `aws:secretsmanager:Secret`.
 pub(super) async fn secret(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {
     let client = target.secretsmanager();
-    let name = inputs
-        .text("name")?
-        .unwrap_or_else(|| target.auto_name.clone());
+    let name = target.name(inputs)?;
     let replicas = inputs
         .objects("replicas")?
         .into_iter()

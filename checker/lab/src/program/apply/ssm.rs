@@ -10,9 +10,7 @@ use crate::program::value::Value;
 /// `aws:ssm:Parameter`.
 pub(super) async fn parameter(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {
     let client = target.ssm();
-    let name = inputs
-        .text("name")?
-        .unwrap_or_else(|| target.auto_name.clone());
+    let name = target.name(inputs)?;
     let kind = inputs.required("type")?;
     let mut value = None;
     for property in ["value", "insecureValue", "valueWo"] {

@@ -10,7 +10,8 @@ use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 
-use super::ApplyError;
+use super::inputs::Inputs;
+use super::{ApplyError, Failure};
 
 /// A loopback endpoint.
 #[derive(Debug, Clone)]
@@ -85,6 +86,17 @@ clients! {
 }
 
 impl Target {
+    /// The physical name: given, or derived as Pulumi does.
+    pub(super) fn name(&self, inputs: &Inputs) -> Result<String, Failure> {
+        if let Some(name) = inputs.text("name")? {
+            return Ok(name);
+        }
+        Ok(match inputs.text("namePrefix")? {
+            Some(prefix) => format!("{prefix}{}", self.auto_name),
+            None => self.auto_name.clone(),
+        })
+    }
+
     /// `arn:aws:<service>:<region>:<account>:<rest>`.
     pub(super) fn arn(&self, service: &str, rest: &str) -> String {
         format!("arn:aws:{service}:{}:{}:{rest}", self.region, self.account)

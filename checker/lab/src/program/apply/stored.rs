@@ -1,0 +1,49 @@
+//! Resources of services that the target doesn't serve: S3 and alarms.
+//!
+//! Nothing is called. The configuration is kept with the outputs that follow from it, so that other resources can name
+//! it, and the caller sees it marked as stored only: that such a resource works is never shown by applying a program.
+
+use super::inputs::Inputs;
+use super::target::Target;
+use super::{Failure, Made};
+
+/// `aws:s3:Bucket`.
+pub(super) fn bucket(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {
+    let name = inputs
+        .text("bucket")?
+        .unwrap_or_else(|| target.auto_name.to_ascii_lowercase());
+    inputs.take_all();
+    let region = &target.region;
+    Ok(stored(name.clone())
+        .with("arn", format!("arn:aws:s3:::{name}"))
+        .with("bucketDomainName", format!("{name}.s3.amazonaws.com"))
+        .with(
+            "bucketRegionalDomainName",
+            format!("{name}.s3.{region}.amazonaws.com"),
+        )
+        .with("bucketRegion", region.as_str())
+        .with("bucket", name))
+}
+
+/// A part of a bucket that is a resource of its own, such as `aws:s3:BucketPolicy`.
+pub(super) fn bucket_part(inputs: &Inputs) -> Result<Made, Failure> {
+    let bucket = inputs.required("bucket")?;
+    inputs.take_all();
+    Ok(stored(bucket))
+}
+
+/// `aws:cloudwatch:MetricAlarm`.
+pub(super) fn alarm(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {
+    let name = target.name(inputs)?;
+    inputs.take_all();
+    Ok(stored(name.clone())
+        .with("arn", target.arn("cloudwatch", &format!("alarm:{name}")))
+        .with("name", name))
+}
+
+fn stored(id: String) -> Made {
+    Made {
+        stored_only: true,
+        ..Made::new(id)
+    }
+}
