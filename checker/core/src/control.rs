@@ -7,9 +7,11 @@
 mod catalog;
 mod parameter;
 mod read;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
+mod waiver;
 mod written;
 mod yaml;
 
@@ -18,6 +20,8 @@ pub use catalog::{
     Population, Probe, Remediation, Rule, Script, Source, SourceFile, Test,
 };
 pub use parameter::{Parameter, ParameterValue};
+pub use schema::{catalog_page, control_schema, waiver_schema};
 pub use vocabulary::{NameDecl, PopulationDecl, ProbeDecl, Vocabulary};
+pub use waiver::{MAX_WAIVER_DAYS, Waiver, Waivers};
 pub use written::{Expected, Mode, ParameterType, Severity};
 pub use yaml::MAX_FILE_BYTES;

@@ -217,8 +217,8 @@ pub enum Claim {
 /// A set of requests; each entry may be a placeholder of a list ([`Template::expand`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// Who.
-    pub principals: Vec<Template>,
+    /// Who; everybody where there is none.
+    pub principals: Option<Vec<Template>>,
     /// What.
     pub actions: Vec<Template>,
     /// On what.
@@ -761,17 +761,30 @@ impl Prover<'_> {
             }
         };
         let says = self.template(&written.says, scope);
-        let filled = |list: &[At<String>], what: &str| -> Option<Vec<Template>> {
-            if list.is_empty() {
+        let filled = |list: &At<Vec<At<String>>>, what: &str| -> Option<Vec<Template>> {
+            if list.value.is_empty() && !self.reader.has_errors() {
                 self.reader.fail::<()>(
-                    access.place,
+                    list.place,
                     format!("no {what}: the statement would hold of nothing"),
                     None,
                 );
             }
-            self.templates(list, scope)
+            self.templates(&list.value, scope)
         };
-        let principals = filled(&access.value.principals, "principals");
+        let principals = match (&access.value.principals, &access.value.principal) {
+            (Some(list), None) => filled(list, "principals").map(Some),
+            (None, Some(one)) => self.template(one, scope).map(|one| Some(vec![one])),
+            (None, None) if claim == Claim::NobodyCan => Some(None),
+            (None, None) => self.reader.fail(
+                access.place,
+                "`can` without `principals`",
+                Some("say who can".to_owned()),
+            ),
+            (Some(_), Some(one)) => {
+                self.reader
+                    .fail(one.place, "both `principals` and `principal`", None)
+            }
+        };
         let actions = filled(&access.value.actions, "actions");
         let resources = filled(&access.value.resources, "resources");
         let except = self.templates(access.value.except.as_deref().unwrap_or_default(), scope);

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::yaml::{self, Key, Node, Place, Value};
-use crate::diagnostic::{Diagnostic, suggestion};
+use crate::diagnostic::{Diagnostic, closest, suggestion};
 use crate::duration::Duration;
 use crate::expression::ExpressionError;
 
@@ -122,10 +122,12 @@ impl<'a> Reader<'a> {
             );
         };
         self.duplicates(entries);
+        let mut misspelt = Vec::new();
         for (key, _) in entries
             .iter()
             .filter(|(key, _)| !keys.contains(&key.text.as_str()))
         {
+            misspelt.extend(closest(&key.text, keys.iter().copied()).map(str::to_owned));
             self.fail::<()>(
                 key.place,
                 format!("unknown key `{}`", key.text),
@@ -136,6 +138,7 @@ impl<'a> Reader<'a> {
             place: node.place,
             what: what.to_owned(),
             entries,
+            misspelt,
         })
     }
 
@@ -161,6 +164,8 @@ pub(super) struct Mapping<'n> {
     place: Place,
     what: String,
     entries: &'n [(Key, Node)],
+    /// The keys that were probably meant by unknown ones.
+    misspelt: Vec<String>,
 }
 
 impl Mapping<'_> {
@@ -174,6 +179,10 @@ impl Mapping<'_> {
                 T::read(node, reader)
             }
             None => T::absent().or_else(|| {
+                // A misspelt key was reported as that.
+                if self.misspelt.iter().any(|misspelt| misspelt == key) {
+                    return None;
+                }
                 reader.fail(self.place, format!("{} without `{key}`", self.what), None)
             }),
         }

@@ -14,7 +14,8 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Catalog, Check, Choices, Claim, Filter, NameDecl, Override, ParameterValue, PopulationDecl,
-    ProbeDecl, Script, Severity, SourceFile, Vocabulary,
+    ProbeDecl, Script, Severity, SourceFile, Vocabulary, Waivers, catalog_page, control_schema,
+    waiver_schema,
 };
 use crate::diagnostic::Diagnostic;
 use crate::duration::Duration;
@@ -328,6 +329,197 @@ fn errors_of_all_files_are_reported_and_ids_occur_once() {
 }
 
 #[test]
+fn waivers_are_read_as_they_are_meant() {
+    let catalog = load(&example()).unwrap();
+    let file = |text: &str| SourceFile {
+        path: "controls/waivers.yaml".to_owned(),
+        text: text.to_owned(),
+    };
+    let none = Waivers::load(&file("# none yet\n\n"), &catalog).unwrap();
+    assert_eq!((none.waivers.len(), none.digest.is_some()), (0, true));
+    let text = fs::read_to_string(folder().join("waivers.yaml")).unwrap();
+    let waivers =
+        Waivers::load(&file(&text), &catalog).unwrap_or_else(|errors| panic!("{errors:#?}"));
+    let [waiver] = waivers.waivers.as_slice() else {
+        panic!("one waiver")
+    };
+    assert_eq!(
+        (
+            waiver.assertion.as_str(),
+            waiver.source.to_string().as_str()
+        ),
+        ("interval", "controls/waivers.yaml:2:7")
+    );
+    let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+    for (now, holds, days_left) in [
+        ("2026-01-14T23:59:59Z", false, 91),
+        ("2026-01-15T00:00:00Z", true, 90),
+        ("2026-04-15T23:59:59Z", true, 0),
+        ("2026-04-16T00:00:00Z", false, -1),
+    ] {
+        assert_eq!(
+            (waiver.holds(at(now)), waiver.days_left(at(now))),
+            (holds, days_left),
+            "{now}"
+        );
+    }
+}
+
+#[test]
+fn every_error_of_a_waiver_is_reported_at_its_place() {
+    let catalog = load(&example()).unwrap();
+    let text = fs::read_to_string(folder().join("waivers.yaml")).unwrap();
+    let second = text.replace("id: legacy-schedule", "id: another");
+    for (changed, expected) in [
+        (
+            text.replace("control: FR-278", "control: FR-279"),
+            "3:12: unknown control `FR-279` (did you mean `FR-278`?)",
+        ),
+        (
+            text.replace("assertion: interval", "assertion: intervall"),
+            "4:14: `FR-278` has no rule `intervall` (did you mean `interval`?)",
+        ),
+        (
+            text.replace("legacy-AbCdEf", "*"),
+            "5:13: `arn:aws:secretsmanager:eu-west-1:111122223333:secret:bank-*` is a pattern (name one resource exactly)",
+        ),
+        (
+            text.replace("2026-04-15", "2026-04-16"),
+            "10:12: a waiver of 91 days, at most 90 are allowed (the latest day is 2026-04-15)",
+        ),
+        (
+            text.replace("2026-04-15", "2026-01-14"),
+            "10:12: `2026-01-14` is before the approval on 2026-01-15",
+        ),
+        (
+            text.replace("2026-04-15", "2026-4-15"),
+            "10:12: `2026-4-15` is no day (write it like `2026-01-31`)",
+        ),
+        (
+            text.replace("2026-04-15", "2026-02-30"),
+            "10:12: `2026-02-30` is no day (write it like `2026-01-31`)",
+        ),
+        (
+            text.replace("  approver: head-of-platform\n", ""),
+            "2:3: a waiver without `approver`",
+        ),
+        (
+            text.replace("ticket:", "tickt:"),
+            "11:3: unknown key `tickt` (did you mean `ticket`?)",
+        ),
+        (
+            text.replace("id: legacy-schedule", "id: Legacy"),
+            "2:7: `Legacy` is no id (write lower-case words with dashes, like `legacy-key`)",
+        ),
+        (
+            format!("{text}{second}"),
+            "16:13: already waived by `legacy-schedule`",
+        ),
+        (
+            format!("{text}{}", text.replace("interval", "readers")),
+            "13:7: two waivers `legacy-schedule` (the other is in line 2)",
+        ),
+        (
+            "a: b\n".to_owned(),
+            "1:1: expected a list, found a mapping (write `- ` before each item, or `[a, b]`)",
+        ),
+    ] {
+        let file = SourceFile {
+            path: "w".to_owned(),
+            text: changed,
+        };
+        let errors = Waivers::load(&file, &catalog).unwrap_err();
+        let shown: Vec<String> = errors
+            .iter()
+            .map(|error| error.to_string().trim_start_matches("w:").to_owned())
+            .collect();
+        assert_eq!(shown, [expected]);
+    }
+}
+
+#[test]
+fn the_schema_takes_what_the_reader_takes() {
+    for (schema, file) in [
+        (control_schema(), "valid.yaml"),
+        (waiver_schema(), "waivers.yaml"),
+    ] {
+        let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let text = fs::read_to_string(folder().join(file)).unwrap();
+        let text = text
+            .replace(
+                "why: regulatory ceiling, may only be lowered",
+                "why: a ceiling",
+            )
+            .replace("8.30", "'8.30'");
+        let instance: serde_json::Value = serde_yaml::from_str(&text).unwrap();
+        let errors: Vec<String> = validator
+            .iter_errors(&instance)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(errors.is_empty(), "{file}: {errors:#?}");
+    }
+}
+
+#[test]
+fn the_schema_refuses_the_shapes_that_the_reader_refuses() {
+    let schema: serde_json::Value = serde_json::from_str(&control_schema()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for case in [
+        "key-misspelt",
+        "keys-missing",
+        "kind-unknown",
+        "kind-two",
+        "title-mapping",
+        "population-min",
+        "parameter-type-unknown",
+        "tests-unknown-rule",
+    ] {
+        let text = fs::read_to_string(folder().join(format!("{case}.case"))).unwrap();
+        let (yaml, _) = text.split_once("\n--------\n").unwrap();
+        let instance: serde_json::Value = serde_yaml::from_str(yaml).unwrap();
+        assert!(!validator.is_valid(&instance), "{case}");
+    }
+}
+
+#[test]
+fn the_committed_schemas_are_current() {
+    for (name, generated) in [
+        ("control.schema.json", control_schema()),
+        ("waivers.schema.json", waiver_schema()),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../controls")
+            .join(name);
+        if env::var_os("UPDATE").is_some() {
+            fs::write(&path, &generated).unwrap();
+        }
+        let committed = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            committed == generated,
+            "controls/{name} is stale: run `UPDATE=1 cargo test -p checker-core`"
+        );
+    }
+}
+
+#[test]
+fn the_page_of_the_catalogue_names_every_rule_and_every_fact() {
+    let page = catalog_page(&load(&example()).unwrap(), &vocabulary());
+    for line in [
+        "| [FR-278](#fr-278) | high | platform-security | 8 | Secrets are rotated automatically at least every 90 days, without downtime |",
+        "| `max_age` | 90d | at most 90d | regulatory ceiling, may only be lowered |",
+        "| `interval` | secrets, managed | {secret.name} rotates every {secret.rotation.longest_gap} |",
+        "| `no-gap` | probe `rotate` | no read failed while it happened |",
+        "* `where: managed`: in the namespace, and not owned by a service",
+        "| `secret.rotation.longest_gap` | duration or null | The longest time between two rotations. |",
+        "| `trace.reader.failed` | int | How many reads failed. |",
+        "| `days(int)` | a duration | that many days of 24 hours |",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+    }
+}
+
+#[test]
 fn hostile_files_are_refused_quickly_and_never_crash() {
     let bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]\n";
     for (name, text, message) in [
@@ -384,7 +576,7 @@ fn hostile_files_are_refused_quickly_and_never_crash() {
         (
             "two",
             "control: a\n---\ncontrol: b\n".to_owned(),
-            "malformed YAML",
+            "more than one document in the file",
         ),
         ("tab", "control:\n\t- a\n".to_owned(), "malformed YAML"),
         (

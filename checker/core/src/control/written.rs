@@ -159,12 +159,14 @@ written! {
 
     /// A set of requests.
     struct Access: "a set of requests" {
-        /// Who: names of principals or patterns.
-        principals: Vec<At<String>>,
+        /// Who: names of principals or patterns; everybody unless said otherwise.
+        principals: Option<At<Vec<At<String>>>>,
+        /// Who, if it is only one.
+        principal: Option<At<String>>,
         /// What: actions or patterns.
-        actions: Vec<At<String>>,
+        actions: At<Vec<At<String>>>,
         /// On what: ARNs or patterns.
-        resources: Vec<At<String>>,
+        resources: At<Vec<At<String>>>,
         /// Who is excepted, each exactly.
         except: Option<Vec<At<String>>>,
     }

@@ -319,6 +319,10 @@ fn explain(path: &str, error: &serde_yaml::Error) -> Diagnostic {
     if text.contains("tag") {
         return diagnostic("tags (`!..`) are not allowed");
     }
+    if text.contains("multiple YAML documents") {
+        return diagnostic("more than one document in the file")
+            .help("remove the `---` and put each into a file of its own");
+    }
     let first = text.lines().next().unwrap_or(text);
     diagnostic(&format!("malformed YAML: {first}"))
 }

@@ -62,8 +62,22 @@ impl Kind {
         }
     }
 
+    /// A name for it in a signature.
+    pub(crate) fn short(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::Int => "int",
+            Self::Text => "text",
+            Self::Pattern => "'pattern'",
+            Self::TimeText => "'time'",
+            Self::Duration => "duration",
+            Self::Time => "time",
+            Self::Sized => "value",
+        }
+    }
+
     /// The words for it in a message.
-    pub(super) fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Bool => "a bool",
             Self::Int => "an int",

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
 use super::Schedule;
@@ -43,7 +43,7 @@ fn the_longest_gap_is_the_nominal_schedule() {
         ("cron(0 12 1 1 ? *)", "366d"),
         ("cron(0 0 29 2 ? *)", "1461d"),
         ("cron(0 0 ? FEB SUN#5 *)", "10227d"),
-        ("cron(0 0 31 * ? *)", "62d"),
+        ("cron(0 0 31 * ? *)", "61d"),
         ("cron(0 0 L * ? *)", "31d"),
         ("cron(0 0 1,15 * ? *)", "17d"),
         ("cron(0 18 ? * SAT *)", "7d"),
@@ -53,7 +53,7 @@ fn the_longest_gap_is_the_nominal_schedule() {
         ("cron(0 0 ? * SUN#1 *)", "35d"),
         ("cron(0 0 ? * SUNL *)", "35d"),
         ("cron(0 1 ? 1/3 SUN#1 *)", "98d"),
-        ("cron(0 0 15W * ? *)", "33d"),
+        ("cron(0 0 15W * ? *)", "32d"),
         ("cron(0 10 * * ? *)", "1d"),
         ("cron(0 /8 * * ? *)", "8h"),
         ("cron(0 8/8 * * ? *)", "16h"),
@@ -245,7 +245,7 @@ fn measuring_a_cron_is_fast() {
 
 /// A second reading of the same grammar: every hour of 28 years is asked whether the text names it.
 mod naive {
-    use super::{Datelike as _, NaiveDate, TimeDelta};
+    use chrono::{Datelike as _, NaiveDate, TimeDelta};
 
     fn number(text: &str) -> u32 {
         const NAMES: &str = "JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC";
