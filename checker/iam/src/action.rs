@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 
 use crate::glob::{Glob, Token, tokens};
+use crate::proof::Language;
 
 /// The action of a request, lower-cased for comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,15 @@ impl Action {
             Some(_) | None => Err(ActionError {
                 text: text.to_owned(),
             }),
+        }
+    }
+
+    /// A placeholder that no policy is about.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            written: ":".into(),
+            lower: ":".into(),
+            colon: 0,
         }
     }
 
@@ -117,6 +127,13 @@ impl Actions {
             || self.globs.iter().any(|glob| {
                 glob.service.matches(action.service()) && glob.name.matches(action.name())
             })
+    }
+
+    /// The languages of the patterns listed.
+    pub(crate) fn languages(&self) -> impl Iterator<Item = Language> {
+        self.written
+            .iter()
+            .filter_map(|written| Language::action(written))
     }
 
     /// The services that the element can apply to, or `None` for any.

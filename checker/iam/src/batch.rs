@@ -5,6 +5,8 @@
 //! that test corpora can carry their own. `null` means absent; only for `permissionBoundaries` is `[]`
 //! something else (attached and empty).
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use crate::action::Action;
@@ -13,8 +15,9 @@ use crate::decision::{Decision, decide};
 use crate::grant::Grant;
 use crate::json::Node;
 use crate::layers::{Layers, PolicySet};
-use crate::policy::{Policy, PolicyKind};
+use crate::policy::{Policy, PolicyError, PolicyKind};
 use crate::principal::Principal;
+use crate::proof::{Comparison, Limits, NewAccess, compare};
 use crate::request::{Context, Request};
 
 /// Answers one `decide` line: `id`, `decision`, `decidedBy`, `missingContext`.
@@ -23,6 +26,54 @@ pub fn decide_line(line: &str) -> String {
         let (request, layers) = decide_question(question)?;
         Ok(decision_members(&decide(&request, &layers)))
     })
+}
+
+/// Answers one `compare` line: `id`, `verdict`, `witness`, `micros`.
+pub fn compare_line(line: &str) -> String {
+    answer(line, |question| {
+        let kind = match question.text("policyType")? {
+            "IDENTITY_POLICY" => PolicyKind::Identity,
+            "RESOURCE_POLICY" => PolicyKind::Resource,
+            other => {
+                return Err(format!(
+                    "`policyType`: `{other}` is neither `IDENTITY_POLICY` nor `RESOURCE_POLICY`"
+                ));
+            }
+        };
+        // How long it took is part of the answer; nothing is decided by it.
+        let start = Instant::now();
+        let shape = |name: &str| {
+            let node = question
+                .get(name)
+                .ok_or_else(|| format!("`{name}` is missing"))?;
+            Policy::from_node(node, kind)
+                .map_err(|shape| format!("`{name}`: {}", PolicyError::from(shape)))
+        };
+        let (reference, candidate) = (shape("reference")?, shape("candidate")?);
+        let found = compare(&reference, &candidate, Limits::default())
+            .map_err(|error| error.to_string())?;
+        let (verdict, witness, because) = match found {
+            Comparison::NoNewAccess => ("no-new-access", Value::Null, Value::Null),
+            Comparison::NewAccess(access) => ("new-access", witness(&access), Value::Null),
+            Comparison::Possible {
+                because,
+                witness: access,
+            } => ("possible", witness(&access), json!(because)),
+            Comparison::Unknown { because } => ("unknown", Value::Null, json!([because])),
+        };
+        let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Ok(vec![
+            ("verdict", json!(verdict)),
+            ("witness", witness),
+            ("because", because),
+            ("micros", json!(micros)),
+        ])
+    })
+}
+
+fn witness(access: &NewAccess) -> Value {
+    let request = &access.request;
+    json!({"principal": access.principal, "action": request.action, "resource": request.resource, "context": request.context})
 }
 
 /// What a line asks, and the answer around what `judge` finds.
@@ -147,7 +198,7 @@ fn decision_members(decision: &Decision) -> Vec<(&'static str, Value)> {
 /// One policy; an operator that nobody documents makes it unfit for judgement.
 fn policy(node: &Node, kind: PolicyKind, place: &str) -> Result<Policy, String> {
     let policy = Policy::from_node(node, kind)
-        .map_err(|shape| format!("`{place}`: {}", crate::policy::PolicyError::from(shape)))?;
+        .map_err(|shape| format!("`{place}`: {}", PolicyError::from(shape)))?;
     match policy.unknown_operators().first() {
         Some(operator) => Err(format!(
             "`{place}`: condition operator `{operator}` is not known"

@@ -78,7 +78,8 @@ pub(crate) enum Order {
 /// One value of a condition.
 #[derive(Debug, Clone)]
 pub(crate) enum Test {
-    Fixed(ValueTest),
+    /// Compiled, with the tokens it was compiled from.
+    Fixed(ValueTest, Vec<Token>),
     /// Needs the context before it can be compiled.
     Variable(Template),
 }
@@ -210,7 +211,9 @@ impl Condition {
             .map(|value| {
                 let template = Template::parse(value, operator.reading(variables));
                 match template.constant() {
-                    Some(tokens) => Test::Fixed(ValueTest::new(operator.comparison, &tokens)),
+                    Some(tokens) => {
+                        Test::Fixed(ValueTest::new(operator.comparison, &tokens), tokens)
+                    }
                     None => Test::Variable(template),
                 }
             })
@@ -235,7 +238,7 @@ impl Condition {
             Comparison::Null => {
                 let wanted = if values.is_missing() { "true" } else { "false" };
                 self.tests.iter().any(|test| match test {
-                    Test::Fixed(fixed) => *fixed == ValueTest::TextIgnoringCase(wanted.into()),
+                    Test::Fixed(fixed, _) => *fixed == ValueTest::TextIgnoringCase(wanted.into()),
                     Test::Variable(_) => false,
                 })
             }
@@ -276,7 +279,7 @@ impl Condition {
         lookup: &mut impl FnMut(&Variable) -> Option<&'v str>,
     ) -> bool {
         self.tests.iter().any(|test| match test {
-            Test::Fixed(fixed) => fixed.matches(value),
+            Test::Fixed(fixed, _) => fixed.matches(value),
             Test::Variable(template) => template.resolve(&mut *lookup).is_some_and(|tokens| {
                 ValueTest::new(self.operator.comparison, &tokens).matches(value)
             }),
@@ -285,13 +288,33 @@ impl Condition {
 }
 
 impl Test {
+    /// The template of a value with variables.
+    pub(crate) fn template(&self) -> Option<&Template> {
+        match self {
+            Self::Fixed(..) => None,
+            Self::Variable(template) => Some(template),
+        }
+    }
+
+    /// The tokens of a value without variables.
+    pub(crate) fn tokens(&self) -> Option<&[Token]> {
+        match self {
+            Self::Fixed(_, tokens) => Some(tokens),
+            Self::Variable(_) => None,
+        }
+    }
+
+    /// The value for a reader.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Fixed(_, tokens) => tokens.iter().map(|token| token.shown()).collect(),
+            Self::Variable(template) => template.shown(),
+        }
+    }
+
     /// The policy variables in the value.
     pub(crate) fn variables(&self) -> impl Iterator<Item = &Variable> {
-        let template = match self {
-            Self::Fixed(_) => None,
-            Self::Variable(template) => Some(template),
-        };
-        template.into_iter().flat_map(Template::variables)
+        self.template().into_iter().flat_map(Template::variables)
     }
 }
 

@@ -17,7 +17,7 @@
 
 use crate::condition::{Condition, Outcome};
 use crate::layers::{Layer, Layers, PolicySet};
-use crate::policy::{Effect, PolicyKind, Statement};
+use crate::policy::{Effect, Policy, PolicyKind, Statement};
 use crate::principal::{Kind, Reach};
 use crate::request::Request;
 
@@ -164,6 +164,23 @@ pub fn explain(request: &Request, layers: &Layers) -> Explanation {
         matched,
         near_misses,
     }
+}
+
+/// Whether a set of policies, taken alone, allows the request: a matching Allow and no matching Deny.
+pub(crate) fn allows(request: &Request, set: &PolicySet) -> bool {
+    let kind = set.policies().first().map(Policy::kind);
+    let layer = match kind {
+        Some(PolicyKind::Identity | PolicyKind::ResourceControl) | None => Layer::Identity,
+        Some(PolicyKind::Resource) => Layer::Resource,
+    };
+    let layers = Layers::default();
+    let said = Judge {
+        request,
+        layers: &layers,
+        bounded: false,
+    }
+    .ask(layer, set, &mut Vec::new());
+    said.deny.is_none() && said.allow.is_some()
 }
 
 /// Whether the resource can't be used without its own policy saying so: a KMS key, or a role to be assumed.

@@ -28,6 +28,15 @@ impl Token {
         }
     }
 
+    /// The token as a policy would write it.
+    pub(crate) fn shown(self) -> char {
+        match self {
+            Self::Literal(own) | Self::Substituted(own) => own,
+            Self::One => '?',
+            Self::Many => '*',
+        }
+    }
+
     /// The character that this token stands for, if it is not a wildcard.
     pub(crate) fn literal(self) -> Option<char> {
         match self {

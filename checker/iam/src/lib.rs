@@ -15,6 +15,7 @@ mod layers;
 mod place;
 mod policy;
 mod principal;
+pub mod proof;
 mod request;
 mod template;
 mod value;

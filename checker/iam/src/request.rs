@@ -40,6 +40,14 @@ impl Context {
         );
     }
 
+    /// The first value of a key.
+    pub(crate) fn first(&self, key: &str) -> Option<&str> {
+        self.values
+            .get(&key.to_ascii_lowercase())
+            .and_then(|values| values.first())
+            .map(String::as_str)
+    }
+
     /// The keys, lower-cased, and their values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
         self.values
@@ -86,6 +94,11 @@ impl Request {
             resource_account: None,
             context: Arc::default(),
         }
+    }
+
+    /// A caller's request for nothing yet, to be filled in by the proof.
+    pub(crate) fn template(principal: Arc<Principal>) -> Self {
+        Self::new(principal, Action::nothing(), Resource::new("*"))
     }
 
     /// The same request in a context.

@@ -67,6 +67,27 @@ impl Template {
         &self.parts
     }
 
+    /// The text for a reader.
+    pub(crate) fn shown(&self) -> String {
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Token(token) => text.push(token.shown()),
+                Part::Variable(variable) => {
+                    text.push_str("${");
+                    text.push_str(&variable.written);
+                    if let Some(default) = &variable.default {
+                        text.push_str(", '");
+                        text.push_str(default);
+                        text.push('\'');
+                    }
+                    text.push('}');
+                }
+            }
+        }
+        text
+    }
+
     /// The tokens, if there is no variable at all.
     pub(crate) fn constant(&self) -> Option<Vec<Token>> {
         self.parts
