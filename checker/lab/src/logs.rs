@@ -81,49 +81,74 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
 impl State {
     /// Tagged resources, for the tagging API.
     pub(crate) fn tagged(&self) -> Vec<(String, Tags)> {
-        self.groups.values().map(|group| (group.arn.clone(), group.tags.clone())).collect()
+        self.groups
+            .values()
+            .map(|group| (group.arn.clone(), group.tags.clone()))
+            .collect()
     }
 
     /// The retention that counts, in days, and the account policy that sets it.
     fn retention(&self, group: &Group, now: DateTime<Utc>) -> (Option<i64>, Option<&str>) {
         account_policies::retention_for(self, group, now)
-            .map_or((group.retention, None), |(days, policy)| (days, Some(policy)))
+            .map_or((group.retention, None), |(days, policy)| {
+                (days, Some(policy))
+            })
     }
 }
 
 /// The group that a call names by `logGroupName`.
 fn group_by_name<'a>(state: &'a State, call: &Call<'_>) -> Result<&'a Group, ApiError> {
     let name = call.required("logGroupName")?;
-    state.groups.get(&(call.region.to_owned(), name.to_owned())).ok_or_else(no_group)
+    state
+        .groups
+        .get(&(call.region.to_owned(), name.to_owned()))
+        .ok_or_else(no_group)
 }
 
 fn group_by_name_mut<'a>(state: &'a mut State, call: &Call<'_>) -> Result<&'a mut Group, ApiError> {
     let name = call.required("logGroupName")?;
-    state.groups.get_mut(&(call.region.to_owned(), name.to_owned())).ok_or_else(no_group)
+    state
+        .groups
+        .get_mut(&(call.region.to_owned(), name.to_owned()))
+        .ok_or_else(no_group)
 }
 
 /// The group that a call names by `logGroupName` or `logGroupIdentifier` (name or ARN), exactly one of them.
 fn named_group<'a>(state: &'a State, call: &Call<'_>) -> Result<&'a Group, ApiError> {
     match (call.text("logGroupName"), call.text("logGroupIdentifier")) {
         (Some(_), None) => group_by_name(state, call),
-        (None, Some(identifier)) => {
-            state.groups.get(&key_of(identifier, call)).ok_or_else(no_group)
-        }
-        (Some(_), Some(_)) => Err(invalid("LogGroup name and LogGroup ARN are mutually exclusive parameters.")),
-        (None, None) => Err(invalid("One of logGroupName or logGroupIdentifier must be given.")),
+        (None, Some(identifier)) => state
+            .groups
+            .get(&key_of(identifier, call))
+            .ok_or_else(no_group),
+        (Some(_), Some(_)) => Err(invalid(
+            "LogGroup name and LogGroup ARN are mutually exclusive parameters.",
+        )),
+        (None, None) => Err(invalid(
+            "One of logGroupName or logGroupIdentifier must be given.",
+        )),
     }
 }
 
 /// The key of a group by its name or ARN, with or without `:*`.
 fn key_of(identifier: &str, call: &Call<'_>) -> (String, String) {
-    let name = identifier.split_once(":log-group:").map_or(identifier, |(_, name)| name);
-    let region = identifier.split(':').nth(3).filter(|_| identifier.starts_with("arn:")).unwrap_or(call.region);
+    let name = identifier
+        .split_once(":log-group:")
+        .map_or(identifier, |(_, name)| name);
+    let region = identifier
+        .split(':')
+        .nth(3)
+        .filter(|_| identifier.starts_with("arn:"))
+        .unwrap_or(call.region);
     (region.to_owned(), name.trim_end_matches(":*").to_owned())
 }
 
 /// One page under `member`, with `nextToken`.
 fn listing(call: &Call<'_>, member: &str, rows: Vec<Value>, default: usize) -> Answer {
-    let size = call.number("limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(default);
+    let size = call
+        .number("limit")
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(default);
     let (rows, next) = page(rows, call.text("nextToken"), size)
         .map_err(|_| invalid("The specified nextToken is invalid."))?;
     let mut answer = Map::new();
@@ -143,5 +168,8 @@ fn invalid(message: impl Into<String>) -> ApiError {
 }
 
 fn no_group() -> ApiError {
-    ApiError::new("ResourceNotFoundException", "The specified log group does not exist.")
+    ApiError::new(
+        "ResourceNotFoundException",
+        "The specified log group does not exist.",
+    )
 }

@@ -68,17 +68,28 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
 impl State {
     /// Tagged resources, for the tagging API.
     pub(crate) fn tagged(&self) -> Vec<(String, Tags)> {
-        self.topics.values().map(|topic| (topic.arn.clone(), topic.tags.clone())).collect()
+        self.topics
+            .values()
+            .map(|topic| (topic.arn.clone(), topic.tags.clone()))
+            .collect()
     }
 
     /// The text of a topic's policy; `None` when there is no topic.
     pub(crate) fn policy(&self, topic_arn: &str) -> Option<&str> {
-        self.topics.get(topic_arn)?.attributes.get("Policy").map(String::as_str)
+        self.topics
+            .get(topic_arn)?
+            .attributes
+            .get("Policy")
+            .map(String::as_str)
     }
 
     /// The key that a topic is encrypted with.
     pub(crate) fn key(&self, topic_arn: &str) -> Option<&str> {
-        let key = self.topics.get(topic_arn)?.attributes.get("KmsMasterKeyId")?;
+        let key = self
+            .topics
+            .get(topic_arn)?
+            .attributes
+            .get("KmsMasterKeyId")?;
         Some(key.as_str()).filter(|key| !key.is_empty())
     }
 
@@ -110,17 +121,31 @@ fn create(state: &mut State, call: &Call<'_>) -> Answer {
     let tags = Tags::from_list(call.list("Tags")).map_err(|reason| invalid(&reason))?;
     let arn = call.arn(name);
     if let Some(known) = state.topics.get(&arn) {
-        let same = attributes.iter().all(|(key, value)| known.attributes.get(key) == Some(value));
+        let same = attributes
+            .iter()
+            .all(|(key, value)| known.attributes.get(key) == Some(value));
         if !same {
-            return Err(invalid("Attributes Reason: Topic already exists with different attributes"));
+            return Err(invalid(
+                "Attributes Reason: Topic already exists with different attributes",
+            ));
         }
         if tags.entries() != known.tags.entries() && !tags.is_empty() {
-            return Err(invalid("Tags Reason: Topic already exists with different tags"));
+            return Err(invalid(
+                "Tags Reason: Topic already exists with different tags",
+            ));
         }
         return Ok(json!({"TopicArn": arn}));
     }
-    attributes.entry("Policy".to_owned()).or_insert_with(|| default_policy(&arn, call.account));
-    let topic = Topic { arn: arn.clone(), owner: call.account.to_owned(), attributes, tags, unsubscribed: 0 };
+    attributes
+        .entry("Policy".to_owned())
+        .or_insert_with(|| default_policy(&arn, call.account));
+    let topic = Topic {
+        arn: arn.clone(),
+        owner: call.account.to_owned(),
+        attributes,
+        tags,
+        unsubscribed: 0,
+    };
     state.topics.insert(arn.clone(), topic);
     Ok(json!({"TopicArn": arn}))
 }
@@ -134,7 +159,10 @@ fn delete(state: &mut State, call: &Call<'_>) -> Answer {
 fn get_attributes(state: &State, call: &Call<'_>) -> Answer {
     let topic = state.topic(call.required("TopicArn")?)?;
     let count = |pending: bool| {
-        let of_topic = state.subscriptions.values().filter(|each| each.topic == topic.arn && each.pending == pending);
+        let of_topic = state
+            .subscriptions
+            .values()
+            .filter(|each| each.topic == topic.arn && each.pending == pending);
         of_topic.count().to_string()
     };
     let mut attributes: Map<String, Value> = [
@@ -180,18 +208,27 @@ fn list(state: &State, call: &Call<'_>) -> Answer {
 
 fn tag(state: &mut State, call: &Call<'_>) -> Answer {
     let more = Tags::from_list(call.list("Tags")).map_err(|reason| invalid(&reason))?;
-    let topic = state.topics.get_mut(call.required("ResourceArn")?).ok_or_else(no_resource)?;
+    let topic = state
+        .topics
+        .get_mut(call.required("ResourceArn")?)
+        .ok_or_else(no_resource)?;
     let mut merged = topic.tags.clone();
     merged.merge(more);
     if merged.entries().len() > Tags::LIMIT {
-        return Err(ApiError::new("TagLimitExceeded", "Could not complete request: tag quota of per resource exceeded"));
+        return Err(ApiError::new(
+            "TagLimitExceeded",
+            "Could not complete request: tag quota of per resource exceeded",
+        ));
     }
     topic.tags = merged;
     Ok(json!({}))
 }
 
 fn list_tags(state: &State, call: &Call<'_>) -> Answer {
-    let topic = state.topics.get(call.required("ResourceArn")?).ok_or_else(no_resource)?;
+    let topic = state
+        .topics
+        .get(call.required("ResourceArn")?)
+        .ok_or_else(no_resource)?;
     Ok(json!({"Tags": topic.tags.to_list()}))
 }
 
@@ -208,19 +245,27 @@ fn listing(call: &Call<'_>, member: &str, rows: Vec<Value>) -> Answer {
 
 fn check_attribute(name: &str, value: &str) -> Result<(), ApiError> {
     match name {
-        "Policy" => match crate::iam::grammar::parse(value, crate::iam::grammar::PolicyKind::Resource) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(invalid("Policy Error: null")),
-        },
+        "Policy" => {
+            match crate::iam::grammar::parse(value, crate::iam::grammar::PolicyKind::Resource) {
+                Ok(_) => Ok(()),
+                Err(_) => Err(invalid("Policy Error: null")),
+            }
+        }
         "SignatureVersion" if matches!(value, "1" | "2") => Ok(()),
         "TracingConfig" if matches!(value, "Active" | "PassThrough") => Ok(()),
         "DisplayName" if value.chars().count() <= 100 => Ok(()),
-        "DeliveryPolicy" if value.is_empty() || serde_json::from_str::<Map<String, Value>>(value).is_ok() => Ok(()),
+        "DeliveryPolicy"
+            if value.is_empty() || serde_json::from_str::<Map<String, Value>>(value).is_ok() =>
+        {
+            Ok(())
+        }
         "KmsMasterKeyId" => Ok(()),
         "FifoTopic" | "ContentBasedDeduplication" | "FifoThroughputScope" | "ArchivePolicy" => {
             Err(invalid("the lab serves no FIFO topics"))
         }
-        "SignatureVersion" | "TracingConfig" | "DisplayName" | "DeliveryPolicy" => Err(invalid(name)),
+        "SignatureVersion" | "TracingConfig" | "DisplayName" | "DeliveryPolicy" => {
+            Err(invalid(name))
+        }
         _ => Err(invalid("AttributeName")),
     }
 }

@@ -71,14 +71,33 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
 }
 
 /// Puts a message into a queue with a role's rights, as Lambda does for destinations; refused messages are lost.
-pub(crate) fn deliver(world: &mut World, queue_arn: &str, body: &str, role_arn: &str, now: DateTime<Utc>) {
+pub(crate) fn deliver(
+    world: &mut World,
+    queue_arn: &str,
+    body: &str,
+    role_arn: &str,
+    now: DateTime<Utc>,
+) {
     let policy = world.sqs.policy(queue_arn);
-    if !crate::iam::resource_access::role_may(&world.iam, role_arn, "sqs:SendMessage", queue_arn, policy) {
+    if !crate::iam::resource_access::role_may(
+        &world.iam,
+        role_arn,
+        "sqs:SendMessage",
+        queue_arn,
+        policy,
+    ) {
         return;
     }
     if let Some(queue) = world.sqs.queues.get_mut(queue_arn) {
         let delay = queue.attributes.delay();
-        let message = Message::new(&mut world.ids, now, body.to_owned(), BTreeMap::new(), role_arn, delay);
+        let message = Message::new(
+            &mut world.ids,
+            now,
+            body.to_owned(),
+            BTreeMap::new(),
+            role_arn,
+            delay,
+        );
         queue.messages.push_back(message);
     }
 }
@@ -102,7 +121,14 @@ impl State {
             return Err(Undelivered::TooLong);
         }
         let delay = queue.attributes.delay();
-        queue.messages.push_back(Message::new(ids, now, body, message_attributes, sender.principal, delay));
+        queue.messages.push_back(Message::new(
+            ids,
+            now,
+            body,
+            message_attributes,
+            sender.principal,
+            delay,
+        ));
         Ok(())
     }
 
@@ -113,7 +139,10 @@ impl State {
 
     /// Tagged resources, for the tagging API.
     pub(crate) fn tagged(&self) -> Vec<(String, Tags)> {
-        self.queues.values().map(|queue| (queue.arn.clone(), queue.tags.clone())).collect()
+        self.queues
+            .values()
+            .map(|queue| (queue.arn.clone(), queue.tags.clone()))
+            .collect()
     }
 
     fn queue(&self, call: &Call<'_>) -> Result<&Queue, ApiError> {
@@ -133,13 +162,23 @@ fn create(state: &mut State, call: &Call<'_>) -> Answer {
         return Err(invalid("the lab serves no FIFO queues"));
     }
     if name.is_empty() || name.len() > 80 || !name.chars().all(legal) {
-        return Err(invalid("Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"));
+        return Err(invalid(
+            "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length",
+        ));
     }
     let given = call.object("Attributes");
     let attributes = Attributes::parse(given)?;
-    let tags = call.object("tags").map(Tags::from_map).transpose().map_err(invalid)?.unwrap_or_default();
+    let tags = call
+        .object("tags")
+        .map(Tags::from_map)
+        .transpose()
+        .map_err(invalid)?
+        .unwrap_or_default();
     let arn = call.arn(name);
-    let url = format!("https://sqs.{}.amazonaws.com/{}/{name}", call.region, call.account);
+    let url = format!(
+        "https://sqs.{}.amazonaws.com/{}/{name}",
+        call.region, call.account
+    );
     if let Some(known) = state.queues.get(&arn) {
         if attributes.differ_from(&known.attributes) {
             return Err(ApiError::new(
@@ -172,7 +211,11 @@ fn delete(state: &mut State, call: &Call<'_>) -> Answer {
 
 fn get_url(state: &State, call: &Call<'_>) -> Answer {
     let owner = call.text("QueueOwnerAWSAccountId").unwrap_or(call.account);
-    let arn = format!("arn:aws:sqs:{}:{owner}:{}", call.region, call.required("QueueName")?);
+    let arn = format!(
+        "arn:aws:sqs:{}:{owner}:{}",
+        call.region,
+        call.required("QueueName")?
+    );
     let queue = state.queues.get(&arn).ok_or_else(no_queue)?;
     Ok(json!({"QueueUrl": queue.url}))
 }
@@ -194,7 +237,9 @@ fn list(state: &State, call: &Call<'_>) -> Answer {
         .filter(|queue| queue.arn.starts_with(&here) && queue.name.starts_with(prefix))
         .map(|queue| Value::from(queue.url.as_str()))
         .collect();
-    let size = call.number("MaxResults").and_then(|size| usize::try_from(size).ok());
+    let size = call
+        .number("MaxResults")
+        .and_then(|size| usize::try_from(size).ok());
     let (urls, next) = page(urls, call.text("NextToken"), size.unwrap_or(1000))
         .map_err(|_| invalid("Invalid or expired next token."))?;
     let mut answer = json!({"QueueUrls": urls});
@@ -205,7 +250,12 @@ fn list(state: &State, call: &Call<'_>) -> Answer {
 }
 
 fn tag(state: &mut State, call: &Call<'_>) -> Answer {
-    let more = call.object("Tags").map(Tags::from_map).transpose().map_err(invalid)?.unwrap_or_default();
+    let more = call
+        .object("Tags")
+        .map(Tags::from_map)
+        .transpose()
+        .map_err(invalid)?
+        .unwrap_or_default();
     let queue = state.queue_mut(call)?;
     let mut merged = queue.tags.clone();
     merged.merge(more);
@@ -225,8 +275,11 @@ fn arn_of_url(call: &Call<'_>) -> Result<String, ApiError> {
         (Some(name), Some(account)) if !name.is_empty() && account.len() == 12 => {
             Ok(format!("arn:aws:sqs:{}:{account}:{name}", call.region))
         }
-        _ => Err(ApiError::new("InvalidAddress", format!("The address {url} is not valid for this endpoint."))
-            .with_status(404)),
+        _ => Err(ApiError::new(
+            "InvalidAddress",
+            format!("The address {url} is not valid for this endpoint."),
+        )
+        .with_status(404)),
     }
 }
 

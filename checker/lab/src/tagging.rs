@@ -183,6 +183,10 @@ fn tagged_resources(world: &World, region: &str) -> BTreeMap<String, Tags> {
     let mut all: BTreeMap<String, Tags> = BTreeMap::new();
     let services = [
         world.iam.tagged(),
+        world.kms.tagged(),
+        world.lambda.tagged(),
+        world.secretsmanager.tagged(),
+        world.events.tagged(),
         world.logs.tagged(),
         world.sns.tagged(),
         world.sqs.tagged(),

@@ -21,16 +21,32 @@ pub(crate) struct ActingService<'a> {
 impl ActingService<'_> {
     /// Whether this policy allows the service the action on the resource; no policy allows nothing.
     pub(crate) fn may(&self, action: &str, resource: &str, policy: Option<&str>) -> bool {
+        self.may_with(action, resource, policy, &[])
+    }
+
+    /// The same with further keys of the request's context.
+    pub(crate) fn may_with(
+        &self,
+        action: &str,
+        resource: &str,
+        policy: Option<&str>,
+        more: &[(&str, &str)],
+    ) -> bool {
         let parsed = policy.and_then(|text| Policy::parse(text, PolicyKind::Resource).ok());
-        let (Some(policy), Ok(principal), Ok(action)) =
-            (parsed, Principal::parse(self.principal), Action::new(action))
-        else {
+        let (Some(policy), Ok(principal), Ok(action)) = (
+            parsed,
+            Principal::parse(self.principal),
+            Action::new(action),
+        ) else {
             return false;
         };
-        let context = Context::new()
+        let mut context = Context::new()
             .with("aws:SourceArn", [self.source_arn])
             .with("aws:SourceAccount", [self.source_account])
             .with("aws:SecureTransport", ["true"]);
+        for (key, value) in more {
+            context.set(key, [*value]);
+        }
         let request = Request::new(principal, action, Resource::new(resource)).in_context(context);
         let layers = Layers {
             resource: Some(PolicySet::new(vec![policy])),
@@ -93,9 +109,15 @@ mod tests {
             )
         };
         let may = |policy: Option<String>| service.may("sqs:SendMessage", queue, policy.as_deref());
-        assert!(may(Some(policy("events.amazonaws.com", service.source_arn))));
+        assert!(may(Some(policy(
+            "events.amazonaws.com",
+            service.source_arn
+        ))));
         assert!(!may(Some(policy("sns.amazonaws.com", service.source_arn))));
-        assert!(!may(Some(policy("events.amazonaws.com", "arn:aws:events:eu-west-1:123456789012:rule/other"))));
+        assert!(!may(Some(policy(
+            "events.amazonaws.com",
+            "arn:aws:events:eu-west-1:123456789012:rule/other"
+        ))));
         assert!(!may(None));
     }
 }

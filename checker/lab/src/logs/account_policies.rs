@@ -36,7 +36,9 @@ struct Setting {
 pub(super) fn put(state: &mut State, call: &Call<'_>) -> Answer {
     let name = call.required("policyName")?;
     if call.required("policyType")? != "RETENTION_POLICY" {
-        return Err(invalid("the lab serves only account policies of the type RETENTION_POLICY"));
+        return Err(invalid(
+            "the lab serves only account policies of the type RETENTION_POLICY",
+        ));
     }
     if call.flag("dryRun").unwrap_or(false) {
         return Err(invalid("the lab serves no dry run of account policies"));
@@ -47,21 +49,35 @@ pub(super) fn put(state: &mut State, call: &Call<'_>) -> Answer {
     let document = call.required("policyDocument")?;
     let setting = setting(document, call.now)?;
     let selection = call.text("selectionCriteria").map(str::to_owned);
-    let prefixes = selection.as_deref().map(prefixes).transpose()?.unwrap_or_default();
+    let prefixes = selection
+        .as_deref()
+        .map(prefixes)
+        .transpose()?
+        .unwrap_or_default();
     let key = (call.region.to_owned(), name.to_owned());
-    let here = state.account_policies.values().filter(|policy| policy.region == call.region).count();
+    let here = state
+        .account_policies
+        .values()
+        .filter(|policy| policy.region == call.region)
+        .count();
     if !state.account_policies.contains_key(&key) && here >= LIMIT {
-        return Err(ApiError::new("LimitExceededException", "Resource limit exceeded."));
+        return Err(ApiError::new(
+            "LimitExceededException",
+            "Resource limit exceeded.",
+        ));
     }
-    let policy = state.account_policies.entry(key).or_insert_with(|| AccountPolicy {
-        name: name.to_owned(),
-        region: call.region.to_owned(),
-        document: String::new(),
-        selection: None,
-        prefixes: Vec::new(),
-        created: call.now,
-        settings: Vec::new(),
-    });
+    let policy = state
+        .account_policies
+        .entry(key)
+        .or_insert_with(|| AccountPolicy {
+            name: name.to_owned(),
+            region: call.region.to_owned(),
+            document: String::new(),
+            selection: None,
+            prefixes: Vec::new(),
+            created: call.now,
+            settings: Vec::new(),
+        });
     document.clone_into(&mut policy.document);
     policy.selection = selection;
     policy.prefixes = prefixes;
@@ -78,21 +94,41 @@ pub(super) fn describe(state: &State, call: &Call<'_>) -> Answer {
         .account_policies
         .values()
         .filter(|policy| policy.region == call.region && kind == "RETENTION_POLICY")
-        .filter(|policy| call.text("policyName").is_none_or(|name| policy.name == name))
+        .filter(|policy| {
+            call.text("policyName")
+                .is_none_or(|name| policy.name == name)
+        })
         .map(|policy| view(policy, call))
         .collect();
     super::listing(call, "accountPolicies", rows, 50)
 }
 
 /// Days (`None`: for ever) and name of the policy that decides a group's retention, if any does.
-pub(super) fn retention_for<'a>(state: &'a State, group: &Group, now: DateTime<Utc>) -> Option<(Option<i64>, &'a str)> {
+pub(super) fn retention_for<'a>(
+    state: &'a State,
+    group: &Group,
+    now: DateTime<Utc>,
+) -> Option<(Option<i64>, &'a str)> {
     let region = group.arn.split(':').nth(3).unwrap_or_default();
     let mut best: Option<(Option<i64>, &AccountPolicy)> = None;
-    for policy in state.account_policies.values().filter(|policy| policy.region == region) {
-        let Some(setting) = policy.settings.iter().rev().find(|setting| setting.put + TimeDelta::hours(24) <= now) else {
+    for policy in state
+        .account_policies
+        .values()
+        .filter(|policy| policy.region == region)
+    {
+        let Some(setting) = policy
+            .settings
+            .iter()
+            .rev()
+            .find(|setting| setting.put + TimeDelta::hours(24) <= now)
+        else {
             continue;
         };
-        let selected = policy.prefixes.is_empty() || policy.prefixes.iter().any(|prefix| group.name.starts_with(prefix.as_str()));
+        let selected = policy.prefixes.is_empty()
+            || policy
+                .prefixes
+                .iter()
+                .any(|prefix| group.name.starts_with(prefix.as_str()));
         if !selected || setting.new_only && group.created < policy.created {
             continue;
         }
@@ -112,27 +148,44 @@ pub(super) fn retention_for<'a>(state: &'a State, group: &Group, now: DateTime<U
 fn setting(document: &str, now: DateTime<Utc>) -> Result<Setting, ApiError> {
     let refuse = || invalid("The retention policy document is not valid.");
     let value: Value = serde_json::from_str(document).map_err(|_| refuse())?;
-    let members = value.as_object().filter(|members| members.len() == 2).ok_or_else(refuse)?;
+    let members = value
+        .as_object()
+        .filter(|members| members.len() == 2)
+        .ok_or_else(refuse)?;
     let days = match members.get("retentionInDays").ok_or_else(refuse)? {
         Value::String(text) if text == "NEVER_EXPIRE" => None,
         // At least 30 days, where a group's own setting may be shorter.
-        number => Some(number.as_i64().filter(|days| *days >= 30 && RETENTIONS.contains(days)).ok_or_else(refuse)?),
+        number => Some(
+            number
+                .as_i64()
+                .filter(|days| *days >= 30 && RETENTIONS.contains(days))
+                .ok_or_else(refuse)?,
+        ),
     };
     let new_only = match members.get("enforcementMode").and_then(Value::as_str) {
         Some("NEW_ONLY") => true,
         Some("RETROACTIVE") => false,
         Some(_) | None => return Err(refuse()),
     };
-    Ok(Setting { put: now, days, new_only })
+    Ok(Setting {
+        put: now,
+        days,
+        new_only,
+    })
 }
 
 /// `LogGroupNamePrefix IN ["/a", "/b"]`.
 fn prefixes(criteria: &str) -> Result<Vec<String>, ApiError> {
-    let list = criteria.trim().strip_prefix("LogGroupNamePrefix").map(str::trim_start);
+    let list = criteria
+        .trim()
+        .strip_prefix("LogGroupNamePrefix")
+        .map(str::trim_start);
     let list = list.and_then(|rest| rest.strip_prefix("IN"));
     list.and_then(|list| serde_json::from_str::<Vec<String>>(list.trim()).ok())
         .filter(|list| !list.is_empty())
-        .ok_or_else(|| invalid("The selection criteria are not valid: expected LogGroupNamePrefix IN [..]."))
+        .ok_or_else(|| {
+            invalid("The selection criteria are not valid: expected LogGroupNamePrefix IN [..].")
+        })
 }
 
 fn view(policy: &AccountPolicy, call: &Call<'_>) -> Value {

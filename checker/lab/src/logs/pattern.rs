@@ -24,7 +24,11 @@ pub(super) enum FilterPattern {
 pub(super) enum Condition {
     All(Vec<Condition>),
     Any(Vec<Condition>),
-    Compare { path: Vec<Step>, how: How, with: Operand },
+    Compare {
+        path: Vec<Step>,
+        how: How,
+        with: Operand,
+    },
     IsNull(Vec<Step>),
     IsTrue(Vec<Step>),
     IsFalse(Vec<Step>),
@@ -74,7 +78,12 @@ impl FilterPattern {
             return Err(FilterPatternError::NotServed("space-delimited patterns"));
         }
         if let Some(inner) = text.strip_prefix('{') {
-            let inner = inner.strip_suffix('}').ok_or(FilterPatternError::Expected { expected: "`}`", at: text.chars().count() })?;
+            let inner = inner
+                .strip_suffix('}')
+                .ok_or(FilterPatternError::Expected {
+                    expected: "`}`",
+                    at: text.chars().count(),
+                })?;
             return Reader::new(inner).whole().map(Self::Json);
         }
         terms(text)
@@ -83,15 +92,18 @@ impl FilterPattern {
     /// Whether an event's message matches.
     pub(super) fn matches(&self, message: &str) -> bool {
         match self {
-            Self::Terms { required, excluded, optional } => {
+            Self::Terms {
+                required,
+                excluded,
+                optional,
+            } => {
                 let has = |term: &String| message.contains(term.as_str());
                 let plain = required.iter().all(has) && !excluded.iter().any(has);
                 let only_optional = required.is_empty() && excluded.is_empty();
                 plain && (!only_optional || optional.is_empty() || optional.iter().any(has))
             }
-            Self::Json(condition) => {
-                serde_json::from_str::<Value>(message).is_ok_and(|value| value.is_object() && condition.holds(&value))
-            }
+            Self::Json(condition) => serde_json::from_str::<Value>(message)
+                .is_ok_and(|value| value.is_object() && condition.holds(&value)),
         }
     }
 }
@@ -105,7 +117,10 @@ fn terms(text: &str) -> Result<FilterPattern, FilterPatternError> {
             Some('?') => (&mut optional, rest.strip_prefix('?').unwrap_or_default()),
             _ => (&mut required, rest),
         };
-        let end_of_text = FilterPatternError::Expected { expected: "`\"`", at: text.chars().count() };
+        let end_of_text = FilterPatternError::Expected {
+            expected: "`\"`",
+            at: text.chars().count(),
+        };
         if let Some(quoted) = after.strip_prefix('"') {
             let (term, remainder) = quoted_text(quoted).ok_or(end_of_text)?;
             list.push(term);
@@ -115,14 +130,22 @@ fn terms(text: &str) -> Result<FilterPattern, FilterPatternError> {
             if term.starts_with('%') {
                 return Err(FilterPatternError::NotServed("regular expressions"));
             }
-            if term.is_empty() || !term.chars().all(|character| character.is_alphanumeric() || character == '_') {
+            if term.is_empty()
+                || !term
+                    .chars()
+                    .all(|character| character.is_alphanumeric() || character == '_')
+            {
                 return Err(FilterPatternError::Unquoted);
             }
             list.push(term.to_owned());
             rest = remainder.trim_start();
         }
     }
-    Ok(FilterPattern::Terms { required, excluded, optional })
+    Ok(FilterPattern::Terms {
+        required,
+        excluded,
+        optional,
+    })
 }
 
 /// The text up to the closing quote, and what follows it.
@@ -143,10 +166,16 @@ impl Condition {
         match self {
             Self::All(parts) => parts.iter().all(|part| part.holds(message)),
             Self::Any(parts) => parts.iter().any(|part| part.holds(message)),
-            Self::Compare { path, how, with } => found(message, path).iter().any(|value| compare(value, *how, with)),
+            Self::Compare { path, how, with } => found(message, path)
+                .iter()
+                .any(|value| compare(value, *how, with)),
             Self::IsNull(path) => found(message, path).iter().any(|value| value.is_null()),
-            Self::IsTrue(path) => found(message, path).iter().any(|value| value.as_bool() == Some(true)),
-            Self::IsFalse(path) => found(message, path).iter().any(|value| value.as_bool() == Some(false)),
+            Self::IsTrue(path) => found(message, path)
+                .iter()
+                .any(|value| value.as_bool() == Some(true)),
+            Self::IsFalse(path) => found(message, path)
+                .iter()
+                .any(|value| value.as_bool() == Some(false)),
             Self::NotExists(path) => found(message, path).is_empty(),
         }
     }
@@ -168,7 +197,10 @@ fn found<'a>(message: &'a Value, path: &[Step]) -> Vec<&'a Value> {
     values
 }
 
-#[expect(clippy::float_cmp, reason = "both sides come from text, and equality is what the pattern asks for")]
+#[expect(
+    clippy::float_cmp,
+    reason = "both sides come from text, and equality is what the pattern asks for"
+)]
 fn compare(value: &Value, how: How, with: &Operand) -> bool {
     match with {
         Operand::Number(bound) => {
@@ -229,7 +261,11 @@ impl<'a> Reader<'a> {
 
     fn whole(mut self) -> Result<Condition, FilterPatternError> {
         let condition = self.any()?;
-        if self.rest.trim_start().is_empty() { Ok(condition) } else { Err(self.expected("`&&`, `||` or the end")) }
+        if self.rest.trim_start().is_empty() {
+            Ok(condition)
+        } else {
+            Err(self.expected("`&&`, `||` or the end"))
+        }
     }
 
     /// `&&` binds more tightly than `||`.
@@ -238,7 +274,11 @@ impl<'a> Reader<'a> {
         while self.take("||") {
             parts.push(self.all()?);
         }
-        Ok(if parts.len() > 1 { Condition::Any(parts) } else { parts.remove(0) })
+        Ok(if parts.len() > 1 {
+            Condition::Any(parts)
+        } else {
+            parts.remove(0)
+        })
     }
 
     fn all(&mut self) -> Result<Condition, FilterPatternError> {
@@ -246,13 +286,21 @@ impl<'a> Reader<'a> {
         while self.take("&&") {
             parts.push(self.one()?);
         }
-        Ok(if parts.len() > 1 { Condition::All(parts) } else { parts.remove(0) })
+        Ok(if parts.len() > 1 {
+            Condition::All(parts)
+        } else {
+            parts.remove(0)
+        })
     }
 
     fn one(&mut self) -> Result<Condition, FilterPatternError> {
         if self.take("(") {
             let inner = self.any()?;
-            return if self.take(")") { Ok(inner) } else { Err(self.expected("`)`")) };
+            return if self.take(")") {
+                Ok(inner)
+            } else {
+                Err(self.expected("`)`"))
+            };
         }
         let path = self.path()?;
         if self.take_word("IS") {
@@ -267,7 +315,11 @@ impl<'a> Reader<'a> {
             };
         }
         if self.take_word("NOT") {
-            return if self.take_word("EXISTS") { Ok(Condition::NotExists(path)) } else { Err(self.expected("`EXISTS`")) };
+            return if self.take_word("EXISTS") {
+                Ok(Condition::NotExists(path))
+            } else {
+                Err(self.expected("`EXISTS`"))
+            };
         }
         let operators = [
             ("!=", How::NotEqual),
@@ -277,7 +329,10 @@ impl<'a> Reader<'a> {
             ("<", How::Less),
             (">", How::Greater),
         ];
-        let how = operators.into_iter().find(|(text, _)| self.take(text)).map(|(_, how)| how);
+        let how = operators
+            .into_iter()
+            .find(|(text, _)| self.take(text))
+            .map(|(_, how)| how);
         let how = how.ok_or_else(|| self.expected("a comparison"))?;
         let with = self.operand()?;
         Ok(Condition::Compare { path, how, with })
@@ -290,7 +345,11 @@ impl<'a> Reader<'a> {
         }
         let mut steps = Vec::new();
         loop {
-            if let Some(rest) = self.rest.strip_prefix("['").or_else(|| self.rest.strip_prefix(".['")) {
+            if let Some(rest) = self
+                .rest
+                .strip_prefix("['")
+                .or_else(|| self.rest.strip_prefix(".['"))
+            {
                 let (name, after) = rest.split_once("']").ok_or_else(|| self.expected("`']`"))?;
                 steps.push(Step::Member(name.to_owned()));
                 self.rest = after;
@@ -303,7 +362,11 @@ impl<'a> Reader<'a> {
                 });
                 self.rest = after;
             } else if let Some(rest) = self.rest.strip_prefix('.') {
-                let end = rest.find(|character: char| !(character.is_alphanumeric() || "_-".contains(character))).unwrap_or(rest.len());
+                let end = rest
+                    .find(|character: char| {
+                        !(character.is_alphanumeric() || "_-".contains(character))
+                    })
+                    .unwrap_or(rest.len());
                 let (name, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
                 if name.is_empty() {
                     return Err(self.expected("a member's name"));
@@ -328,13 +391,18 @@ impl<'a> Reader<'a> {
             self.rest = after;
             return Ok(Operand::Text(pieces(&text)));
         }
-        let end = self.rest.find(|character: char| character.is_whitespace() || ")&|".contains(character)).unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .find(|character: char| character.is_whitespace() || ")&|".contains(character))
+            .unwrap_or(self.rest.len());
         let (word, after) = self.rest.split_at_checked(end).unwrap_or((self.rest, ""));
         if word.is_empty() {
             return Err(self.expected("a value"));
         }
         self.rest = after;
-        Ok(word.parse::<f64>().map_or_else(|_| Operand::Text(pieces(word)), Operand::Number))
+        Ok(word
+            .parse::<f64>()
+            .map_or_else(|_| Operand::Text(pieces(word)), Operand::Number))
     }
 
     fn take(&mut self, token: &str) -> bool {
@@ -351,7 +419,9 @@ impl<'a> Reader<'a> {
     fn take_word(&mut self, word: &str) -> bool {
         let rest = self.rest.trim_start();
         match rest.split_at_checked(word.len()) {
-            Some((head, after)) if head.eq_ignore_ascii_case(word) && !after.starts_with(char::is_alphanumeric) => {
+            Some((head, after))
+                if head.eq_ignore_ascii_case(word) && !after.starts_with(char::is_alphanumeric) =>
+            {
                 self.rest = after;
                 true
             }
@@ -361,7 +431,10 @@ impl<'a> Reader<'a> {
 
     fn expected(&self, expected: &'static str) -> FilterPatternError {
         let consumed = self.text.len().saturating_sub(self.rest.len());
-        FilterPatternError::Expected { expected, at: consumed.saturating_add(1) }
+        FilterPatternError::Expected {
+            expected,
+            at: consumed.saturating_add(1),
+        }
     }
 }
 
@@ -376,7 +449,11 @@ mod tests {
     use super::FilterPattern;
 
     fn check(pattern: &str, message: &str, expected: bool) {
-        assert_eq!(FilterPattern::parse(pattern).unwrap().matches(message), expected, "{pattern} on {message}");
+        assert_eq!(
+            FilterPattern::parse(pattern).unwrap().matches(message),
+            expected,
+            "{pattern} on {message}"
+        );
     }
 
     #[test]

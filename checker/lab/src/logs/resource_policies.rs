@@ -22,24 +22,36 @@ pub(super) struct ResourcePolicy {
 
 pub(super) fn put(world: &mut World, call: &Call<'_>) -> Answer {
     let document = call.required("policyDocument")?;
-    parse(document, PolicyKind::Resource).map_err(|reason| invalid(format!("Invalid policy document: {reason}")))?;
+    parse(document, PolicyKind::Resource)
+        .map_err(|reason| invalid(format!("Invalid policy document: {reason}")))?;
     let (name, resource) = (call.text("policyName"), call.text("resourceArn"));
     let key = match (name, resource) {
         (Some(name), None) => name,
         (None, Some(resource)) => resource,
         (Some(_), Some(_)) | (None, None) => {
-            return Err(invalid("Exactly one of policyName and resourceArn must be given."));
+            return Err(invalid(
+                "Exactly one of policyName and resourceArn must be given.",
+            ));
         }
     };
     let key = (call.region.to_owned(), key.to_owned());
     let policies = &mut world.logs.resource_policies;
-    let named = policies.iter().filter(|((region, _), policy)| region == call.region && policy.name.is_some()).count();
+    let named = policies
+        .iter()
+        .filter(|((region, _), policy)| region == call.region && policy.name.is_some())
+        .count();
     if name.is_some() && !policies.contains_key(&key) && named >= LIMIT {
-        return Err(ApiError::new("LimitExceededException", "Resource limit exceeded."));
+        return Err(ApiError::new(
+            "LimitExceededException",
+            "Resource limit exceeded.",
+        ));
     }
     let expected = call.text("expectedRevisionId");
     if expected.is_some() && policies.get(&key).map(|known| known.revision.as_str()) != expected {
-        return Err(ApiError::new("OperationAbortedException", "The expected revision is not the current one."));
+        return Err(ApiError::new(
+            "OperationAbortedException",
+            "The expected revision is not the current one.",
+        ));
     }
     let policy = ResourcePolicy {
         name: name.map(str::to_owned),
@@ -71,12 +83,23 @@ pub(super) fn describe(state: &State, call: &Call<'_>) -> Answer {
 }
 
 /// Whether some policy of the region lets a service write to a group.
-pub(super) fn allow(state: &State, service: ActingService<'_>, region: &str, group_arn: &str) -> bool {
+pub(super) fn allow(
+    state: &State,
+    service: ActingService<'_>,
+    region: &str,
+    group_arn: &str,
+) -> bool {
     let stream = format!("{group_arn}:log-stream:any");
     state
         .resource_policies
         .iter()
-        .filter(|((place, _), policy)| place == region && policy.resource.as_deref().is_none_or(|arn| arn == group_arn))
+        .filter(|((place, _), policy)| {
+            place == region
+                && policy
+                    .resource
+                    .as_deref()
+                    .is_none_or(|arn| arn == group_arn)
+        })
         .any(|(_, policy)| service.may("logs:PutLogEvents", &stream, Some(&policy.document)))
 }
 
@@ -88,8 +111,14 @@ fn view(policy: &ResourcePolicy) -> Value {
         "revisionId": policy.revision,
     });
     if let Some(members) = view.as_object_mut() {
-        let optional = [("policyName", &policy.name), ("resourceArn", &policy.resource)];
-        for (member, text) in optional.into_iter().filter_map(|(member, text)| Some((member, text.as_ref()?))) {
+        let optional = [
+            ("policyName", &policy.name),
+            ("resourceArn", &policy.resource),
+        ];
+        for (member, text) in optional
+            .into_iter()
+            .filter_map(|(member, text)| Some((member, text.as_ref()?)))
+        {
             members.insert(member.to_owned(), text.as_str().into());
         }
     }

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 
 use super::groups::refuse_if_protected;
 use super::pattern::FilterPattern;
-use super::{Group, State, group_by_name, group_by_name_mut, invalid, listing, millis, named_group, resource_policies};
+use super::{
+    Group, State, group_by_name, group_by_name_mut, invalid, listing, millis, named_group,
+    resource_policies,
+};
 use crate::iam::resource_access::ActingService;
 use crate::service::{Answer, ApiError, Call};
 use crate::world::World;
@@ -42,7 +45,10 @@ pub(crate) enum Unwritten {
 
 impl Stream {
     pub(super) fn stored_bytes(&self) -> usize {
-        self.events.iter().map(|event| event.message.len().saturating_add(EVENT_OVERHEAD)).sum()
+        self.events
+            .iter()
+            .map(|event| event.message.len().saturating_add(EVENT_OVERHEAD))
+            .sum()
     }
 }
 
@@ -57,7 +63,10 @@ pub(crate) fn append_as_service(
 ) -> Result<(), Unwritten> {
     let arn = group_arn.trim_end_matches(":*");
     let region = arn.split(':').nth(3).unwrap_or_default().to_owned();
-    let name = arn.split_once(":log-group:").map_or("", |(_, name)| name).to_owned();
+    let name = arn
+        .split_once(":log-group:")
+        .map_or("", |(_, name)| name)
+        .to_owned();
     let key = (region, name);
     if !state.groups.contains_key(&key) {
         return Err(Unwritten::NoGroup);
@@ -70,18 +79,38 @@ pub(crate) fn append_as_service(
 }
 
 /// Writes lines of a function's output, into a group and stream that are made when they are missing.
-pub(crate) fn write(world: &mut World, region: &str, group: &str, stream: &str, lines: &[String], now: DateTime<Utc>) {
+pub(crate) fn write(
+    world: &mut World,
+    region: &str,
+    group: &str,
+    stream: &str,
+    lines: &[String],
+    now: DateTime<Utc>,
+) {
     let key = (region.to_owned(), group.to_owned());
     let arn = format!("arn:aws:logs:{region}:{}:log-group:{group}", world.account);
-    world.logs.groups.entry(key.clone()).or_insert_with(|| Group::new(group, arn, now));
+    world
+        .logs
+        .groups
+        .entry(key.clone())
+        .or_insert_with(|| Group::new(group, arn, now));
     for line in lines.iter().filter(|line| !line.is_empty()) {
-        world.logs.append(&key, stream, now, now.timestamp_millis(), line.clone());
+        world
+            .logs
+            .append(&key, stream, now, now.timestamp_millis(), line.clone());
     }
 }
 
 impl State {
     /// Adds an event to a stream, which is made when it is missing; nothing happens when there is no such group.
-    pub(crate) fn append(&mut self, key: &(String, String), stream: &str, now: DateTime<Utc>, timestamp: i64, message: String) {
+    pub(crate) fn append(
+        &mut self,
+        key: &(String, String),
+        stream: &str,
+        now: DateTime<Utc>,
+        timestamp: i64,
+        message: String,
+    ) {
         let id = format!("{:056}", self.next_event);
         self.next_event = self.next_event.saturating_add(1);
         let Some(group) = self.groups.get_mut(key) else {
@@ -90,9 +119,22 @@ impl State {
         let stream = group
             .streams
             .entry(stream.to_owned())
-            .or_insert_with(|| Stream { created: now, events: Vec::new() });
-        let at = stream.events.partition_point(|event| event.timestamp <= timestamp);
-        stream.events.insert(at, Event { timestamp, ingested: now, message, id });
+            .or_insert_with(|| Stream {
+                created: now,
+                events: Vec::new(),
+            });
+        let at = stream
+            .events
+            .partition_point(|event| event.timestamp <= timestamp);
+        stream.events.insert(
+            at,
+            Event {
+                timestamp,
+                ingested: now,
+                message,
+                id,
+            },
+        );
     }
 }
 
@@ -100,9 +142,18 @@ pub(super) fn create(state: &mut State, call: &Call<'_>) -> Answer {
     let name = call.required("logStreamName")?;
     let group = group_by_name_mut(state, call)?;
     if group.streams.contains_key(name) {
-        return Err(ApiError::new("ResourceAlreadyExistsException", "The specified log stream already exists"));
+        return Err(ApiError::new(
+            "ResourceAlreadyExistsException",
+            "The specified log stream already exists",
+        ));
     }
-    group.streams.insert(name.to_owned(), Stream { created: call.now, events: Vec::new() });
+    group.streams.insert(
+        name.to_owned(),
+        Stream {
+            created: call.now,
+            events: Vec::new(),
+        },
+    );
     Ok(json!({}))
 }
 
@@ -122,7 +173,9 @@ pub(super) fn describe(state: &State, call: &Call<'_>) -> Answer {
     let prefix = call.text("logStreamNamePrefix");
     let by_time = call.text("orderBy") == Some("LastEventTime");
     if by_time && prefix.is_some() {
-        return Err(invalid("Cannot order by LastEventTime with a logStreamNamePrefix."));
+        return Err(invalid(
+            "Cannot order by LastEventTime with a logStreamNamePrefix.",
+        ));
     }
     let mut streams: Vec<_> = group
         .streams
@@ -130,12 +183,20 @@ pub(super) fn describe(state: &State, call: &Call<'_>) -> Answer {
         .filter(|(name, _)| prefix.is_none_or(|prefix| name.starts_with(prefix)))
         .collect();
     if by_time {
-        streams.sort_by_key(|(name, stream)| (stream.events.last().map(|event| event.timestamp), name.as_str()));
+        streams.sort_by_key(|(name, stream)| {
+            (
+                stream.events.last().map(|event| event.timestamp),
+                name.as_str(),
+            )
+        });
     }
     if call.flag("descending").unwrap_or(false) {
         streams.reverse();
     }
-    let rows = streams.into_iter().map(|(name, stream)| row(group, name, stream)).collect();
+    let rows = streams
+        .into_iter()
+        .map(|(name, stream)| row(group, name, stream))
+        .collect();
     listing(call, "logStreams", rows, 50)
 }
 
@@ -151,8 +212,17 @@ pub(super) fn put_events(state: &mut State, call: &Call<'_>) -> Answer {
         .list("logEvents")
         .iter()
         .map(|event| {
-            let timestamp = event.get("timestamp").and_then(Value::as_i64).unwrap_or_default();
-            (timestamp, event.get("message").and_then(Value::as_str).unwrap_or_default())
+            let timestamp = event
+                .get("timestamp")
+                .and_then(Value::as_i64)
+                .unwrap_or_default();
+            (
+                timestamp,
+                event
+                    .get("message")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default(),
+            )
         })
         .collect();
     check_batch(&batch)?;
@@ -162,7 +232,9 @@ pub(super) fn put_events(state: &mut State, call: &Call<'_>) -> Answer {
     if let (Some(first), last) = (times.next(), times.next_back())
         && last.is_some_and(|last| last - first > TimeDelta::hours(24).num_milliseconds())
     {
-        return Err(invalid("The batch of log events in a single PutLogEvents request cannot span more than 24 hours."));
+        return Err(invalid(
+            "The batch of log events in a single PutLogEvents request cannot span more than 24 hours.",
+        ));
     }
     for (timestamp, message) in batch.iter().filter(valid) {
         state.append(&key, &name, call.now, *timestamp, (*message).to_owned());
@@ -176,10 +248,20 @@ pub(super) fn put_events(state: &mut State, call: &Call<'_>) -> Answer {
 
 pub(super) fn get_events(state: &State, call: &Call<'_>) -> Answer {
     let group = named_group(state, call)?;
-    let stream = group.streams.get(call.required("logStreamName")?).ok_or_else(no_stream)?;
+    let stream = group
+        .streams
+        .get(call.required("logStreamName")?)
+        .ok_or_else(no_stream)?;
     let range = Range::of(state, group, call);
-    let events: Vec<&Event> = stream.events.iter().filter(|event| range.holds(event)).collect();
-    let limit = call.number("limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(10_000);
+    let events: Vec<&Event> = stream
+        .events
+        .iter()
+        .filter(|event| range.holds(event))
+        .collect();
+    let limit = call
+        .number("limit")
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(10_000);
     let place = |text: &str| text.parse::<usize>().ok().filter(|at| *at <= events.len());
     let bad_token = || invalid("The specified nextToken is invalid.");
     let (start, end) = match call.text("nextToken") {
@@ -212,10 +294,16 @@ pub(super) fn get_events(state: &State, call: &Call<'_>) -> Answer {
 
 pub(super) fn filter_events(state: &State, call: &Call<'_>) -> Answer {
     let group = named_group(state, call)?;
-    let names: Vec<&str> = call.list("logStreamNames").iter().filter_map(Value::as_str).collect();
+    let names: Vec<&str> = call
+        .list("logStreamNames")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
     let prefix = call.text("logStreamNamePrefix");
     if !names.is_empty() && prefix.is_some() {
-        return Err(invalid("logStreamNames and logStreamNamePrefix are mutually exclusive parameters."));
+        return Err(invalid(
+            "logStreamNames and logStreamNamePrefix are mutually exclusive parameters.",
+        ));
     }
     if names.iter().any(|name| !group.streams.contains_key(*name)) {
         return Err(no_stream());
@@ -228,7 +316,12 @@ pub(super) fn filter_events(state: &State, call: &Call<'_>) -> Answer {
         .iter()
         .filter(|(name, _)| names.is_empty() || names.contains(&name.as_str()))
         .filter(|(name, _)| prefix.is_none_or(|prefix| name.starts_with(prefix)))
-        .flat_map(|(name, stream)| stream.events.iter().map(move |event| (name.as_str(), event)))
+        .flat_map(|(name, stream)| {
+            stream
+                .events
+                .iter()
+                .map(move |event| (name.as_str(), event))
+        })
         .filter(|(_, event)| range.holds(event) && pattern.matches(&event.message))
         .collect();
     found.sort_by_key(|(name, event)| (event.timestamp, *name, event.id.as_str()));
@@ -291,11 +384,15 @@ enum Judgement {
 impl Window {
     fn of(now: DateTime<Utc>, retention: Option<i64>) -> Self {
         let millis = |at: Option<DateTime<Utc>>| at.map_or(i64::MIN, |at| at.timestamp_millis());
-        let expires = retention.and_then(TimeDelta::try_days).map(|days| now.checked_sub_signed(days));
+        let expires = retention
+            .and_then(TimeDelta::try_days)
+            .map(|days| now.checked_sub_signed(days));
         Self {
             expires: expires.map_or(i64::MIN, millis),
             too_old: millis(now.checked_sub_signed(TimeDelta::days(14))),
-            too_new: now.checked_add_signed(TimeDelta::hours(2)).map_or(i64::MAX, |at| at.timestamp_millis()),
+            too_new: now
+                .checked_add_signed(TimeDelta::hours(2))
+                .map_or(i64::MAX, |at| at.timestamp_millis()),
         }
     }
 
@@ -315,32 +412,48 @@ impl Window {
 /// Which events of a batch were not taken. Ends are exclusive, starts inclusive, as AWS documents it.
 fn rejected(batch: &[(i64, &str)], window: &Window) -> Option<Value> {
     let last = |wanted: Judgement| {
-        batch.iter().rposition(|(timestamp, _)| window.judge(*timestamp) == wanted).map(|at| at.saturating_add(1))
+        batch
+            .iter()
+            .rposition(|(timestamp, _)| window.judge(*timestamp) == wanted)
+            .map(|at| at.saturating_add(1))
     };
-    let first_new = batch.iter().position(|(timestamp, _)| window.judge(*timestamp) == Judgement::TooNew);
+    let first_new = batch
+        .iter()
+        .position(|(timestamp, _)| window.judge(*timestamp) == Judgement::TooNew);
     let indexes = [
         ("tooNewLogEventStartIndex", first_new),
         ("tooOldLogEventEndIndex", last(Judgement::TooOld)),
         ("expiredLogEventEndIndex", last(Judgement::Expired)),
     ];
-    let rejected: serde_json::Map<String, Value> =
-        indexes.into_iter().filter_map(|(name, index)| Some((name.to_owned(), index?.into()))).collect();
+    let rejected: serde_json::Map<String, Value> = indexes
+        .into_iter()
+        .filter_map(|(name, index)| Some((name.to_owned(), index?.into())))
+        .collect();
     (!rejected.is_empty()).then(|| rejected.into())
 }
 
 fn check_batch(batch: &[(i64, &str)]) -> Result<(), ApiError> {
     if batch.len() > BATCH_EVENTS {
-        return Err(invalid(format!("The batch has more than {BATCH_EVENTS} events.")));
+        return Err(invalid(format!(
+            "The batch has more than {BATCH_EVENTS} events."
+        )));
     }
-    let bytes: usize = batch.iter().map(|(_, message)| message.len().saturating_add(EVENT_OVERHEAD)).sum();
+    let bytes: usize = batch
+        .iter()
+        .map(|(_, message)| message.len().saturating_add(EVENT_OVERHEAD))
+        .sum();
     if bytes > BATCH_BYTES {
-        return Err(invalid(format!("Upload too large: {bytes} bytes exceeds limit of {BATCH_BYTES}")));
+        return Err(invalid(format!(
+            "Upload too large: {bytes} bytes exceeds limit of {BATCH_BYTES}"
+        )));
     }
     if batch.iter().any(|(_, message)| message.is_empty()) {
         return Err(invalid("Log event message must not be empty."));
     }
     if !batch.is_sorted_by_key(|(timestamp, _)| *timestamp) {
-        return Err(invalid("Log events in a single PutLogEvents request must be in chronological order."));
+        return Err(invalid(
+            "Log events in a single PutLogEvents request must be in chronological order.",
+        ));
     }
     Ok(())
 }
@@ -353,7 +466,11 @@ fn row(group: &Group, name: &str, stream: &Stream) -> Value {
         "storedBytes": 0,
         "uploadSequenceToken": format!("{:056}", stream.events.len()),
     });
-    if let (Some(members), Some(first), Some(last)) = (row.as_object_mut(), stream.events.first(), stream.events.last()) {
+    if let (Some(members), Some(first), Some(last)) = (
+        row.as_object_mut(),
+        stream.events.first(),
+        stream.events.last(),
+    ) {
         members.insert("firstEventTimestamp".to_owned(), first.timestamp.into());
         members.insert("lastEventTimestamp".to_owned(), last.timestamp.into());
         members.insert("lastIngestionTime".to_owned(), millis(last.ingested));
@@ -362,5 +479,8 @@ fn row(group: &Group, name: &str, stream: &Stream) -> Value {
 }
 
 fn no_stream() -> ApiError {
-    ApiError::new("ResourceNotFoundException", "The specified log stream does not exist.")
+    ApiError::new(
+        "ResourceNotFoundException",
+        "The specified log stream does not exist.",
+    )
 }

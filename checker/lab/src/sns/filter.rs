@@ -43,7 +43,12 @@ impl Filter {
         if members.is_some_and(|members| members.len() > KEYS) {
             return Err(FilterError::TooManyKeys);
         }
-        if !on_body && members.into_iter().flatten().any(|(_, each)| each.is_object()) {
+        if !on_body
+            && members
+                .into_iter()
+                .flatten()
+                .any(|(_, each)| each.is_object())
+        {
             return Err(FilterError::Nested);
         }
         Ok(Self { pattern, on_body })
@@ -55,8 +60,10 @@ impl Filter {
             // A body that is not JSON passes no filter on bodies.
             return serde_json::from_str(body).is_ok_and(|body| self.pattern.matches(&body));
         }
-        let visible: Map<String, Value> =
-            attributes.iter().filter_map(|(name, value)| Some((name.clone(), comparable(value)?))).collect();
+        let visible: Map<String, Value> = attributes
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), comparable(value)?)))
+            .collect();
         self.pattern.matches(&visible.into())
     }
 }
@@ -88,12 +95,22 @@ mod tests {
             .unwrap()
             .iter()
             .map(|(name, value)| {
-                let kind = if value.is_number() { "Number" } else if value.is_array() { "String.Array" } else { "String" };
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let kind = if value.is_number() {
+                    "Number"
+                } else if value.is_array() {
+                    "String.Array"
+                } else {
+                    "String"
+                };
+                let text = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
                 (name.clone(), json!({"DataType": kind, "StringValue": text}))
             })
             .collect();
-        let passes = Filter::parse(policy, None).unwrap().passes("text", &attributes);
+        let passes = Filter::parse(policy, None)
+            .unwrap()
+            .passes("text", &attributes);
         assert_eq!(passes, expected, "{policy} on {attributes:?}");
     }
 
@@ -110,19 +127,39 @@ mod tests {
 
     #[test]
     fn types_of_attributes() {
-        check(r#"{"n":[{"numeric":[">",1,"<=",5]}]}"#, &json!({"n": 5}), true);
-        check(r#"{"n":[{"numeric":[">",1,"<=",5]}]}"#, &json!({"n": "5"}), false);
+        check(
+            r#"{"n":[{"numeric":[">",1,"<=",5]}]}"#,
+            &json!({"n": 5}),
+            true,
+        );
+        check(
+            r#"{"n":[{"numeric":[">",1,"<=",5]}]}"#,
+            &json!({"n": "5"}),
+            false,
+        );
         check(r#"{"a":["x"]}"#, &json!({"a": ["y", "x"]}), true);
-        check(r#"{"a":[{"prefix":"ab"}],"b":["c"]}"#, &json!({"a": "abc"}), false);
+        check(
+            r#"{"a":[{"prefix":"ab"}],"b":["c"]}"#,
+            &json!({"a": "abc"}),
+            false,
+        );
     }
 
     #[test]
     fn refusals() {
         for (policy, scope, part) in [
             (r#"{"a":{"b":["c"]}}"#, None, "does not support nested"),
-            (r#"{"a":["1"],"b":["1"],"c":["1"],"d":["1"],"e":["1"],"f":["1"]}"#, None, "more than 5 keys"),
+            (
+                r#"{"a":["1"],"b":["1"],"c":["1"],"d":["1"],"e":["1"],"f":["1"]}"#,
+                None,
+                "more than 5 keys",
+            ),
             (r#"{"a":"b"}"#, None, "must be an object or an array"),
-            (r#"{"a":[{"starts":"b"}]}"#, Some("MessageBody"), "Unrecognized match type"),
+            (
+                r#"{"a":[{"starts":"b"}]}"#,
+                Some("MessageBody"),
+                "Unrecognized match type",
+            ),
         ] {
             let text = Filter::parse(policy, scope).unwrap_err().to_string();
             assert!(text.contains(part), "{policy}: {text}");

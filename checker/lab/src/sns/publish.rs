@@ -33,10 +33,18 @@ pub(crate) enum PublishRefused {
 }
 
 pub(super) fn publish(world: &mut World, call: &Call<'_>) -> Answer {
-    let topic = match (call.text("TopicArn"), call.text("TargetArn"), call.text("PhoneNumber")) {
+    let topic = match (
+        call.text("TopicArn"),
+        call.text("TargetArn"),
+        call.text("PhoneNumber"),
+    ) {
         (Some(arn), None, None) | (None, Some(arn), None) => arn,
         (None, None, Some(_)) => return Err(invalid("the lab sends no text messages")),
-        _ => return Err(invalid("TopicArn or TargetArn Reason: exactly one is required")),
+        _ => {
+            return Err(invalid(
+                "TopicArn or TargetArn Reason: exactly one is required",
+            ));
+        }
     };
     if call.text("MessageGroupId").is_some() || call.text("MessageDeduplicationId").is_some() {
         return Err(invalid("the lab serves no FIFO topics"));
@@ -46,7 +54,11 @@ pub(super) fn publish(world: &mut World, call: &Call<'_>) -> Answer {
     let message = call.required("Message")?;
     let subject = call.text("Subject").map(str::to_owned);
     let attributes = message_attributes(call)?;
-    let size: usize = message.len() + attributes.iter().map(|(name, value)| name.len() + value.to_string().len()).sum::<usize>();
+    let size: usize = message.len()
+        + attributes
+            .iter()
+            .map(|(name, value)| name.len() + value.to_string().len())
+            .sum::<usize>();
     if message.is_empty() {
         return Err(invalid("Empty message"));
     }
@@ -54,7 +66,9 @@ pub(super) fn publish(world: &mut World, call: &Call<'_>) -> Answer {
         return Err(invalid("Message too long"));
     }
     if let Some(subject) = &subject
-        && (subject.is_empty() || subject.chars().count() > 100 || subject.chars().any(|c| c.is_control() || !c.is_ascii()))
+        && (subject.is_empty()
+            || subject.chars().count() > 100
+            || subject.chars().any(|c| c.is_control() || !c.is_ascii()))
     {
         return Err(invalid("Subject"));
     }
@@ -63,7 +77,16 @@ pub(super) fn publish(world: &mut World, call: &Call<'_>) -> Answer {
         Some("json") => by_protocol(message)?,
         Some(_) => return Err(invalid("MessageStructure")),
     };
-    let id = fan_out(world, call.now, &topic, &Notification { subject, messages, attributes });
+    let id = fan_out(
+        world,
+        call.now,
+        &topic,
+        &Notification {
+            subject,
+            messages,
+            attributes,
+        },
+    );
     Ok(json!({"MessageId": id}))
 }
 
@@ -83,9 +106,23 @@ pub(crate) fn publish_as_service(
 }
 
 /// Publishes with a role's rights, as Lambda does for destinations; what is refused is lost.
-pub(crate) fn deliver(world: &mut World, topic: &str, message: &str, role_arn: &str, now: DateTime<Utc>) {
+pub(crate) fn deliver(
+    world: &mut World,
+    topic: &str,
+    message: &str,
+    role_arn: &str,
+    now: DateTime<Utc>,
+) {
     let policy = world.sns.policy(topic);
-    if policy.is_none() || !crate::iam::resource_access::role_may(&world.iam, role_arn, "sns:Publish", topic, policy) {
+    if policy.is_none()
+        || !crate::iam::resource_access::role_may(
+            &world.iam,
+            role_arn,
+            "sns:Publish",
+            topic,
+            policy,
+        )
+    {
         return;
     }
     let notification = Notification {
@@ -96,7 +133,12 @@ pub(crate) fn deliver(world: &mut World, topic: &str, message: &str, role_arn: &
     fan_out(world, now, topic, &notification);
 }
 
-fn fan_out(world: &mut World, now: DateTime<Utc>, topic: &str, notification: &Notification) -> String {
+fn fan_out(
+    world: &mut World,
+    now: DateTime<Utc>,
+    topic: &str,
+    notification: &Notification,
+) -> String {
     let id = world.ids.uuid();
     let receivers: Vec<Receiver> = world
         .sns
@@ -109,7 +151,8 @@ fn fan_out(world: &mut World, now: DateTime<Utc>, topic: &str, notification: &No
             };
             let scope = each.attributes.get("FilterPolicyScope").map(String::as_str);
             let body = notification.message(&each.protocol);
-            filter::Filter::parse(text, scope).is_ok_and(|filter| filter.passes(body, &notification.attributes))
+            filter::Filter::parse(text, scope)
+                .is_ok_and(|filter| filter.passes(body, &notification.attributes))
         })
         .map(|each| Receiver {
             arn: each.arn.clone(),
@@ -134,21 +177,45 @@ struct Receiver {
     dead_letters: Option<String>,
 }
 
-fn send(world: &mut World, now: DateTime<Utc>, topic: &str, id: &str, notification: &Notification, receiver: &Receiver) {
+fn send(
+    world: &mut World,
+    now: DateTime<Utc>,
+    topic: &str,
+    id: &str,
+    notification: &Notification,
+    receiver: &Receiver,
+) {
     let account = topic.split(':').nth(4).unwrap_or_default().to_owned();
-    let service = ActingService { principal: "sns.amazonaws.com", source_arn: topic, source_account: &account };
+    let service = ActingService {
+        principal: "sns.amazonaws.com",
+        source_arn: topic,
+        source_account: &account,
+    };
     let envelope = notification.envelope(now, topic, id, receiver);
     match receiver.protocol.as_str() {
         "sqs" => {
             let (body, attributes) = if receiver.raw {
-                (notification.message("sqs").to_owned(), notification.attributes.clone())
+                (
+                    notification.message("sqs").to_owned(),
+                    notification.attributes.clone(),
+                )
             } else {
                 (envelope.to_string(), BTreeMap::new())
             };
-            let sent = world.sqs.deliver(&mut world.ids, now, &receiver.endpoint, body.clone(), attributes.clone(), service);
+            let sent = world.sqs.deliver(
+                &mut world.ids,
+                now,
+                &receiver.endpoint,
+                body.clone(),
+                attributes.clone(),
+                service,
+            );
             if let (Err(_), Some(queue)) = (sent, &receiver.dead_letters) {
                 // A dead-letter queue that refuses too loses the message, as on AWS.
-                drop(world.sqs.deliver(&mut world.ids, now, queue, body, attributes, service));
+                world
+                    .sqs
+                    .deliver(&mut world.ids, now, queue, body, attributes, service)
+                    .ok();
             }
         }
         "lambda" => {
@@ -177,7 +244,10 @@ fn send(world: &mut World, now: DateTime<Utc>, topic: &str, id: &str, notificati
 impl Notification {
     /// The text for subscribers of one protocol.
     fn message(&self, protocol: &str) -> &str {
-        self.messages.get(protocol).or_else(|| self.messages.get("default")).map_or("", String::as_str)
+        self.messages
+            .get(protocol)
+            .or_else(|| self.messages.get("default"))
+            .map_or("", String::as_str)
     }
 
     /// The JSON that subscribers get who did not ask for raw delivery.
@@ -193,17 +263,34 @@ impl Notification {
             set("Subject", subject);
         }
         set("Message", self.message(&receiver.protocol));
-        set("Timestamp", &now.to_rfc3339_opts(SecondsFormat::Millis, true));
+        set(
+            "Timestamp",
+            &now.to_rfc3339_opts(SecondsFormat::Millis, true),
+        );
         set("SignatureVersion", "1");
         set("Signature", "AA==");
-        set("SigningCertURL", &format!("{host}/SimpleNotificationService-lab.pem"));
-        set("UnsubscribeURL", &format!("{host}/?Action=Unsubscribe&SubscriptionArn={}", receiver.arn));
+        set(
+            "SigningCertURL",
+            &format!("{host}/SimpleNotificationService-lab.pem"),
+        );
+        set(
+            "UnsubscribeURL",
+            &format!(
+                "{host}/?Action=Unsubscribe&SubscriptionArn={}",
+                receiver.arn
+            ),
+        );
         let attributes: Map<String, Value> = self
             .attributes
             .iter()
             .map(|(name, value)| {
-                let content = value.get("StringValue").or_else(|| value.get("BinaryValue"));
-                (name.clone(), json!({"Type": value.get("DataType"), "Value": content}))
+                let content = value
+                    .get("StringValue")
+                    .or_else(|| value.get("BinaryValue"));
+                (
+                    name.clone(),
+                    json!({"Type": value.get("DataType"), "Value": content}),
+                )
             })
             .collect();
         if !attributes.is_empty() {
@@ -224,28 +311,42 @@ fn by_protocol(message: &str) -> Result<BTreeMap<String, String>, ApiError> {
     if texts.contains_key("default") {
         Ok(texts)
     } else {
-        Err(invalid("Message Structure - No default entry in JSON message body"))
+        Err(invalid(
+            "Message Structure - No default entry in JSON message body",
+        ))
     }
 }
 
 fn message_attributes(call: &Call<'_>) -> Result<BTreeMap<String, Value>, ApiError> {
     let mut attributes = BTreeMap::new();
     for (name, value) in call.object("MessageAttributes").into_iter().flatten() {
-        let kind = value.get("DataType").and_then(Value::as_str).unwrap_or_default();
+        let kind = value
+            .get("DataType")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let text = value.get("StringValue").and_then(Value::as_str);
         let refuse = |what: &str| {
-            ApiError::new("ParameterValueInvalid", format!("The message attribute '{name}' {what}."))
+            ApiError::new(
+                "ParameterValueInvalid",
+                format!("The message attribute '{name}' {what}."),
+            )
         };
         let filled = match kind.split('.').next().unwrap_or_default() {
             "String" => text.is_some_and(|text| !text.is_empty()),
             "Number" => text.is_some_and(|text| text.parse::<f64>().is_ok()),
             "Binary" => value.get("BinaryValue").is_some(),
-            _ => return Err(refuse("has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String")),
+            _ => {
+                return Err(refuse(
+                    "has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String",
+                ));
+            }
         };
         if !filled {
             return Err(refuse("must contain a non-empty value of its type"));
         }
-        if kind == "String.Array" && !text.is_some_and(|text| serde_json::from_str::<Vec<Value>>(text).is_ok()) {
+        if kind == "String.Array"
+            && !text.is_some_and(|text| serde_json::from_str::<Vec<Value>>(text).is_ok())
+        {
             return Err(refuse("is no JSON array"));
         }
         attributes.insert(name.clone(), value.clone());

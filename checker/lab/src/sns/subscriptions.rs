@@ -22,14 +22,18 @@ pub(super) fn subscribe(world: &mut World, call: &Call<'_>) -> Answer {
         attributes.insert(name.clone(), value.to_owned());
     }
     check_filter(&attributes)?;
-    let known = world
-        .sns
-        .subscriptions
-        .values()
-        .find(|each| each.topic == topic && each.protocol == protocol && each.endpoint == endpoint);
+    let known =
+        world.sns.subscriptions.values().find(|each| {
+            each.topic == topic && each.protocol == protocol && each.endpoint == endpoint
+        });
     if let Some(known) = known {
-        if attributes.iter().any(|(name, value)| known.attributes.get(name) != Some(value)) {
-            return Err(invalid("Attributes Reason: Subscription already exists with different attributes"));
+        if attributes
+            .iter()
+            .any(|(name, value)| known.attributes.get(name) != Some(value))
+        {
+            return Err(invalid(
+                "Attributes Reason: Subscription already exists with different attributes",
+            ));
         }
         return Ok(json!({"SubscriptionArn": known.shown_arn(call)}));
     }
@@ -44,7 +48,10 @@ pub(super) fn subscribe(world: &mut World, call: &Call<'_>) -> Answer {
         attributes,
     };
     let arn = subscription.shown_arn(call).to_owned();
-    world.sns.subscriptions.insert(subscription.arn.clone(), subscription);
+    world
+        .sns
+        .subscriptions
+        .insert(subscription.arn.clone(), subscription);
     Ok(json!({"SubscriptionArn": arn}))
 }
 
@@ -52,7 +59,9 @@ pub(super) fn subscribe(world: &mut World, call: &Call<'_>) -> Answer {
 pub(super) fn unsubscribe(state: &mut State, call: &Call<'_>) -> Answer {
     let arn = call.required("SubscriptionArn")?;
     if arn == "PendingConfirmation" || !arn.starts_with("arn:") {
-        return Err(invalid("SubscriptionArn Reason: An ARN must have at least 6 elements, not 1"));
+        return Err(invalid(
+            "SubscriptionArn Reason: An ARN must have at least 6 elements, not 1",
+        ));
     }
     if let Some(gone) = state.subscriptions.remove(arn)
         && let Some(topic) = state.topics.get_mut(&gone.topic)
@@ -64,26 +73,53 @@ pub(super) fn unsubscribe(state: &mut State, call: &Call<'_>) -> Answer {
 
 pub(super) fn list(state: &State, call: &Call<'_>) -> Answer {
     let here = format!("arn:aws:sns:{}:", call.region);
-    let rows = state.subscriptions.values().filter(|each| each.arn.starts_with(&here)).map(row).collect();
+    let rows = state
+        .subscriptions
+        .values()
+        .filter(|each| each.arn.starts_with(&here))
+        .map(row)
+        .collect();
     listing(call, "Subscriptions", rows)
 }
 
 pub(super) fn list_by_topic(state: &State, call: &Call<'_>) -> Answer {
     let topic = state.topic(call.required("TopicArn")?)?;
-    let rows = state.subscriptions.values().filter(|each| each.topic == topic.arn).map(row).collect();
+    let rows = state
+        .subscriptions
+        .values()
+        .filter(|each| each.topic == topic.arn)
+        .map(row)
+        .collect();
     listing(call, "Subscriptions", rows)
 }
 
 pub(super) fn get_attributes(state: &State, call: &Call<'_>) -> Answer {
-    let subscription = state.subscriptions.get(call.required("SubscriptionArn")?).ok_or_else(no_subscription)?;
+    let subscription = state
+        .subscriptions
+        .get(call.required("SubscriptionArn")?)
+        .ok_or_else(no_subscription)?;
     let mut attributes: Map<String, Value> = [
         ("SubscriptionArn", subscription.arn.as_str()),
         ("TopicArn", &subscription.topic),
         ("Protocol", &subscription.protocol),
         ("Endpoint", &subscription.endpoint),
         ("Owner", &subscription.owner),
-        ("ConfirmationWasAuthenticated", if subscription.pending { "false" } else { "true" }),
-        ("PendingConfirmation", if subscription.pending { "true" } else { "false" }),
+        (
+            "ConfirmationWasAuthenticated",
+            if subscription.pending {
+                "false"
+            } else {
+                "true"
+            },
+        ),
+        (
+            "PendingConfirmation",
+            if subscription.pending {
+                "true"
+            } else {
+                "false"
+            },
+        ),
         ("RawMessageDelivery", "false"),
     ]
     .into_iter()
@@ -101,7 +137,10 @@ pub(super) fn get_attributes(state: &State, call: &Call<'_>) -> Answer {
 pub(super) fn set_attribute(state: &mut State, call: &Call<'_>) -> Answer {
     let name = call.required("AttributeName")?;
     let value = call.text("AttributeValue").unwrap_or_default();
-    let subscription = state.subscriptions.get_mut(call.required("SubscriptionArn")?).ok_or_else(no_subscription)?;
+    let subscription = state
+        .subscriptions
+        .get_mut(call.required("SubscriptionArn")?)
+        .ok_or_else(no_subscription)?;
     check_attribute(name, value, &subscription.protocol)?;
     let mut attributes = subscription.attributes.clone();
     if value.is_empty() || name == "FilterPolicy" && value == "{}" {
@@ -121,7 +160,9 @@ impl Subscription {
     }
 
     pub(super) fn is_raw(&self) -> bool {
-        self.attributes.get("RawMessageDelivery").is_some_and(|value| value == "true")
+        self.attributes
+            .get("RawMessageDelivery")
+            .is_some_and(|value| value == "true")
     }
 
     pub(super) fn dead_letters(&self) -> Option<String> {
@@ -158,9 +199,20 @@ fn check_endpoint(protocol: &str, endpoint: &str) -> Result<(), ApiError> {
         "sms" => endpoint.starts_with('+'),
         "firehose" => endpoint.starts_with("arn:aws:firehose:"),
         "application" => return Err(invalid("the lab serves no platform endpoints")),
-        _ => return Err(invalid(&format!("Amazon SNS does not support this protocol string: {protocol}"))),
+        _ => {
+            return Err(invalid(&format!(
+                "Amazon SNS does not support this protocol string: {protocol}"
+            )));
+        }
     };
-    if valid { Ok(()) } else { Err(invalid(&format!("{} endpoint ARN", protocol.to_uppercase()))) }
+    if valid {
+        Ok(())
+    } else {
+        Err(invalid(&format!(
+            "{} endpoint ARN",
+            protocol.to_uppercase()
+        )))
+    }
 }
 
 fn check_attribute(name: &str, value: &str, protocol: &str) -> Result<(), ApiError> {
@@ -170,14 +222,18 @@ fn check_attribute(name: &str, value: &str, protocol: &str) -> Result<(), ApiErr
             if matches!(protocol, "sqs" | "http" | "https" | "firehose") || value == "false" {
                 Ok(())
             } else {
-                Err(invalid("Delivery protocol [lambda] does not support raw message delivery."))
+                Err(invalid(
+                    "Delivery protocol [lambda] does not support raw message delivery.",
+                ))
             }
         }
         "FilterPolicyScope" if matches!(value, "MessageAttributes" | "MessageBody") => Ok(()),
         "FilterPolicy" => Ok(()),
         "RedrivePolicy" | "DeliveryPolicy" if value.is_empty() || is_object() => Ok(()),
         "SubscriptionRoleArn" if protocol == "firehose" => Ok(()),
-        "RawMessageDelivery" | "FilterPolicyScope" | "RedrivePolicy" | "DeliveryPolicy" => Err(invalid(name)),
+        "RawMessageDelivery" | "FilterPolicyScope" | "RedrivePolicy" | "DeliveryPolicy" => {
+            Err(invalid(name))
+        }
         _ => Err(invalid("AttributeName")),
     }
 }
@@ -186,7 +242,10 @@ fn check_attribute(name: &str, value: &str, protocol: &str) -> Result<(), ApiErr
 fn check_filter(attributes: &BTreeMap<String, String>) -> Result<(), ApiError> {
     match attributes.get("FilterPolicy") {
         None => Ok(()),
-        Some(text) => match filter::Filter::parse(text, attributes.get("FilterPolicyScope").map(String::as_str)) {
+        Some(text) => match filter::Filter::parse(
+            text,
+            attributes.get("FilterPolicyScope").map(String::as_str),
+        ) {
             Ok(_) => Ok(()),
             Err(reason) => Err(invalid(&format!("FilterPolicy: {reason}"))),
         },

@@ -36,7 +36,10 @@ impl Attributes {
 
     /// An attribute that was set, empty ones being none.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     /// Overrides with the attributes of another.
@@ -46,7 +49,9 @@ impl Attributes {
 
     /// Whether a repeated creation asks for another queue than there is.
     pub(crate) fn differ_from(&self, known: &Self) -> bool {
-        self.0.iter().any(|(name, value)| known.effective(name) != Some(value.as_str()))
+        self.0
+            .iter()
+            .any(|(name, value)| known.effective(name) != Some(value.as_str()))
     }
 
     /// The longest body, in bytes.
@@ -72,15 +77,22 @@ impl Attributes {
     /// The dead-letter queue and the receives before it, when there is one.
     pub(crate) fn redrive(&self) -> Option<(String, u32)> {
         let policy: Value = serde_json::from_str(self.get("RedrivePolicy")?).ok()?;
-        Some((policy.get("deadLetterTargetArn")?.as_str()?.to_owned(), max_receives(&policy)?))
+        Some((
+            policy.get("deadLetterTargetArn")?.as_str()?.to_owned(),
+            max_receives(&policy)?,
+        ))
     }
 
     fn number(&self, name: &str) -> i64 {
-        self.effective(name).and_then(|text| text.parse().ok()).unwrap_or_default()
+        self.effective(name)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_default()
     }
 
     fn effective(&self, name: &str) -> Option<&str> {
-        let default = NUMBERS.iter().find(|(known, ..)| *known == name && name != "KmsDataKeyReusePeriodSeconds");
+        let default = NUMBERS
+            .iter()
+            .find(|(known, ..)| *known == name && name != "KmsDataKeyReusePeriodSeconds");
         self.get(name).or(default.map(|(.., default)| *default))
     }
 }
@@ -96,14 +108,27 @@ pub(super) fn get(queue: &Queue, call: &Call<'_>) -> Answer {
             answer.insert(name.to_owned(), value.clone());
         }
     }
-    Ok(if answer.is_empty() { json!({}) } else { json!({"Attributes": answer}) })
+    Ok(if answer.is_empty() {
+        json!({})
+    } else {
+        json!({"Attributes": answer})
+    })
 }
 
 fn view(queue: &Queue, call: &Call<'_>) -> Map<String, Value> {
-    let counted = |keep: &dyn Fn(&super::Message) -> bool| queue.messages.iter().filter(|message| keep(message)).count().to_string();
+    let counted = |keep: &dyn Fn(&super::Message) -> bool| {
+        queue
+            .messages
+            .iter()
+            .filter(|message| keep(message))
+            .count()
+            .to_string()
+    };
     let mut all: Map<String, Value> = NUMBERS
         .iter()
-        .filter_map(|(name, ..)| Some(((*name).to_owned(), queue.attributes.effective(name)?.into())))
+        .filter_map(|(name, ..)| {
+            Some(((*name).to_owned(), queue.attributes.effective(name)?.into()))
+        })
         .collect();
     for (name, value) in &queue.attributes.0 {
         if !value.is_empty() {
@@ -111,17 +136,39 @@ fn view(queue: &Queue, call: &Call<'_>) -> Map<String, Value> {
         }
     }
     // Encryption with the service's own keys is on unless a key is named or it was switched off.
-    let own_encryption = queue.attributes.get("SqsManagedSseEnabled").unwrap_or(if queue.attributes.get("KmsMasterKeyId").is_some() { "false" } else { "true" });
+    let own_encryption = queue.attributes.get("SqsManagedSseEnabled").unwrap_or(
+        if queue.attributes.get("KmsMasterKeyId").is_some() {
+            "false"
+        } else {
+            "true"
+        },
+    );
     let facts = [
         ("QueueArn", queue.arn.clone()),
-        ("ApproximateNumberOfMessages", counted(&|message| message.is_visible(call.now))),
-        ("ApproximateNumberOfMessagesNotVisible", counted(&|message| message.is_in_flight(call.now))),
-        ("ApproximateNumberOfMessagesDelayed", counted(&|message| message.is_delayed(call.now))),
+        (
+            "ApproximateNumberOfMessages",
+            counted(&|message| message.is_visible(call.now)),
+        ),
+        (
+            "ApproximateNumberOfMessagesNotVisible",
+            counted(&|message| message.is_in_flight(call.now)),
+        ),
+        (
+            "ApproximateNumberOfMessagesDelayed",
+            counted(&|message| message.is_delayed(call.now)),
+        ),
         ("CreatedTimestamp", queue.created.timestamp().to_string()),
-        ("LastModifiedTimestamp", queue.modified.timestamp().to_string()),
+        (
+            "LastModifiedTimestamp",
+            queue.modified.timestamp().to_string(),
+        ),
         ("SqsManagedSseEnabled", own_encryption.to_owned()),
     ];
-    all.extend(facts.into_iter().map(|(name, value)| (name.to_owned(), value.into())));
+    all.extend(
+        facts
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into())),
+    );
     all
 }
 
@@ -134,16 +181,25 @@ fn check(name: &str, value: &str) -> Result<(), ApiError> {
     }
     match name {
         "Policy" if value.is_empty() => Ok(()),
-        "Policy" => match crate::iam::grammar::parse(value, crate::iam::grammar::PolicyKind::Resource) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(bad_value(name)),
-        },
+        "Policy" => {
+            match crate::iam::grammar::parse(value, crate::iam::grammar::PolicyKind::Resource) {
+                Ok(_) => Ok(()),
+                Err(_) => Err(bad_value(name)),
+            }
+        }
         "RedrivePolicy" if value.is_empty() => Ok(()),
         "RedrivePolicy" => {
             let policy: Value = serde_json::from_str(value).map_err(|_| bad_value(name))?;
-            let target = policy.get("deadLetterTargetArn").and_then(Value::as_str).is_some_and(|arn| arn.starts_with("arn:aws:sqs:"));
+            let target = policy
+                .get("deadLetterTargetArn")
+                .and_then(Value::as_str)
+                .is_some_and(|arn| arn.starts_with("arn:aws:sqs:"));
             let receives = max_receives(&policy).is_some_and(|count| (1..=1000).contains(&count));
-            if target && receives { Ok(()) } else { Err(bad_value(name)) }
+            if target && receives {
+                Ok(())
+            } else {
+                Err(bad_value(name))
+            }
         }
         "RedriveAllowPolicy" => match serde_json::from_str::<Value>(value) {
             Ok(Value::Object(_)) => Ok(()),
@@ -152,10 +208,14 @@ fn check(name: &str, value: &str) -> Result<(), ApiError> {
         "KmsMasterKeyId" => Ok(()),
         "SqsManagedSseEnabled" if matches!(value, "true" | "false") => Ok(()),
         "SqsManagedSseEnabled" => Err(bad_value(name)),
-        "FifoQueue" | "ContentBasedDeduplication" | "DeduplicationScope" | "FifoThroughputLimit" => {
-            Err(invalid("the lab serves no FIFO queues"))
-        }
-        _ => Err(ApiError::new("InvalidAttributeName", format!("Unknown Attribute {name}."))),
+        "FifoQueue"
+        | "ContentBasedDeduplication"
+        | "DeduplicationScope"
+        | "FifoThroughputLimit" => Err(invalid("the lab serves no FIFO queues")),
+        _ => Err(ApiError::new(
+            "InvalidAttributeName",
+            format!("Unknown Attribute {name}."),
+        )),
     }
 }
 
@@ -168,5 +228,8 @@ fn max_receives(policy: &Value) -> Option<u32> {
 }
 
 fn bad_value(name: &str) -> ApiError {
-    ApiError::new("InvalidAttributeValue", format!("Invalid value for the parameter {name}."))
+    ApiError::new(
+        "InvalidAttributeValue",
+        format!("Invalid value for the parameter {name}."),
+    )
 }

@@ -65,24 +65,43 @@ pub(super) fn send(world: &mut World, call: &Call<'_>) -> Answer {
     }
     let body = call.required("MessageBody")?;
     if body.is_empty() {
-        return Err(ApiError::new("MissingParameter", "The request must contain the parameter MessageBody."));
+        return Err(ApiError::new(
+            "MissingParameter",
+            "The request must contain the parameter MessageBody.",
+        ));
     }
     let legal = |character: char| matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
     if !body.chars().all(legal) {
-        return Err(ApiError::new("InvalidMessageContents", "The message contains characters outside the allowed set."));
+        return Err(ApiError::new(
+            "InvalidMessageContents",
+            "The message contains characters outside the allowed set.",
+        ));
     }
     let attributes = message_attributes(call)?;
     let sender = call.caller.id();
     let queue = world.sqs.queue_mut(call)?;
     let limit = queue.attributes.maximum_message_size();
     if body.len() > limit {
-        return Err(invalid(format!("One or more parameters are invalid. Reason: Message must be shorter than {limit} bytes.")));
+        return Err(invalid(format!(
+            "One or more parameters are invalid. Reason: Message must be shorter than {limit} bytes."
+        )));
     }
-    let delay = call.number("DelaySeconds").map_or_else(|| queue.attributes.delay(), TimeDelta::seconds);
+    let delay = call
+        .number("DelaySeconds")
+        .map_or_else(|| queue.attributes.delay(), TimeDelta::seconds);
     if delay > TimeDelta::seconds(900) || delay < TimeDelta::zero() {
-        return Err(invalid("Value for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900."));
+        return Err(invalid(
+            "Value for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900.",
+        ));
     }
-    let message = Message::new(&mut world.ids, call.now, body.to_owned(), attributes, &sender, delay);
+    let message = Message::new(
+        &mut world.ids,
+        call.now,
+        body.to_owned(),
+        attributes,
+        &sender,
+        delay,
+    );
     let id = message.id.clone();
     queue.messages.push_back(message);
     Ok(json!({"MessageId": id}))
@@ -91,10 +110,17 @@ pub(super) fn send(world: &mut World, call: &Call<'_>) -> Answer {
 pub(super) fn receive(world: &mut World, call: &Call<'_>) -> Answer {
     let count = call.number("MaxNumberOfMessages").unwrap_or(1);
     if !(1..=10).contains(&count) {
-        return Err(invalid("Value for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided."));
+        return Err(invalid(
+            "Value for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided.",
+        ));
     }
-    if call.number("WaitTimeSeconds").is_some_and(|wait| !(0..=20).contains(&wait)) {
-        return Err(invalid("Value for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= 20, if provided."));
+    if call
+        .number("WaitTimeSeconds")
+        .is_some_and(|wait| !(0..=20).contains(&wait))
+    {
+        return Err(invalid(
+            "Value for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= 20, if provided.",
+        ));
     }
     let count = usize::try_from(count).unwrap_or(1);
     let (rows, dead) = take(world, call, count)?;
@@ -103,35 +129,58 @@ pub(super) fn receive(world: &mut World, call: &Call<'_>) -> Answer {
             queue.messages.push_back(message);
         }
     }
-    Ok(if rows.is_empty() { json!({}) } else { json!({"Messages": rows}) })
+    Ok(if rows.is_empty() {
+        json!({})
+    } else {
+        json!({"Messages": rows})
+    })
 }
 
 pub(super) fn delete(state: &mut State, call: &Call<'_>) -> Answer {
     let handle = call.required("ReceiptHandle")?;
     let queue = state.queue_mut(call)?;
-    let of_this_queue = queue.messages.iter().any(|message| message.handles.iter().any(|known| known == handle));
+    let of_this_queue = queue
+        .messages
+        .iter()
+        .any(|message| message.handles.iter().any(|known| known == handle));
     if of_this_queue {
-        queue.messages.retain(|message| !message.handles.iter().any(|known| known == handle));
+        queue
+            .messages
+            .retain(|message| !message.handles.iter().any(|known| known == handle));
     } else if !handle.starts_with("AQEB") {
-        return Err(ApiError::new("ReceiptHandleIsInvalid", "The input receipt handle is invalid."));
+        return Err(ApiError::new(
+            "ReceiptHandleIsInvalid",
+            "The input receipt handle is invalid.",
+        ));
     }
     // A handle of a message that is already gone is no error, as on AWS.
     Ok(json!({}))
 }
 
 /// The rows of the answer, and the messages that were received too often with their dead-letter queue.
-fn take(world: &mut World, call: &Call<'_>, count: usize) -> Result<(Vec<Value>, Vec<(String, Message)>), ApiError> {
+fn take(
+    world: &mut World,
+    call: &Call<'_>,
+    count: usize,
+) -> Result<(Vec<Value>, Vec<(String, Message)>), ApiError> {
     let ids = &mut world.ids;
     let queue = world.sqs.queue_mut(call)?;
     let hidden = match call.number("VisibilityTimeout") {
         Some(seconds) if (0..=43_200).contains(&seconds) => TimeDelta::seconds(seconds),
-        Some(_) => return Err(invalid("Value for parameter VisibilityTimeout is invalid. Reason: Must be >= 0 and <= 43200.")),
+        Some(_) => {
+            return Err(invalid(
+                "Value for parameter VisibilityTimeout is invalid. Reason: Must be >= 0 and <= 43200.",
+            ));
+        }
         None => queue.attributes.visibility(),
     };
     let retention = queue.attributes.retention();
     let redrive = queue.attributes.redrive();
-    queue.messages.retain(|message| call.now - message.sent < retention);
-    let (mut rows, mut dead, mut kept) = (Vec::new(), Vec::new(), std::collections::VecDeque::new());
+    queue
+        .messages
+        .retain(|message| call.now - message.sent < retention);
+    let (mut rows, mut dead, mut kept) =
+        (Vec::new(), Vec::new(), std::collections::VecDeque::new());
     for mut message in queue.messages.drain(..) {
         if rows.len() < count && message.is_visible(call.now) {
             match &redrive {
@@ -171,7 +220,11 @@ fn view(message: &Message, handle: &str, call: &Call<'_>) -> Value {
         ("ApproximateReceiveCount", message.receives.to_string()),
         (
             "ApproximateFirstReceiveTimestamp",
-            message.first_received.unwrap_or(call.now).timestamp_millis().to_string(),
+            message
+                .first_received
+                .unwrap_or(call.now)
+                .timestamp_millis()
+                .to_string(),
         ),
     ]
     .into_iter()
@@ -181,7 +234,11 @@ fn view(message: &Message, handle: &str, call: &Call<'_>) -> Value {
     if !system.is_empty() {
         row.insert("Attributes".to_owned(), system.into());
     }
-    let wanted: Vec<&str> = call.list("MessageAttributeNames").iter().filter_map(Value::as_str).collect();
+    let wanted: Vec<&str> = call
+        .list("MessageAttributeNames")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
     let own: Map<String, Value> = message
         .attributes
         .iter()
@@ -204,11 +261,16 @@ fn message_attributes(call: &Call<'_>) -> Result<BTreeMap<String, Value>, ApiErr
     let given = call.object("MessageAttributes");
     let count = given.map_or(0, Map::len);
     if count > 10 {
-        return Err(invalid(format!("Number of message attributes [{count}] exceeds the allowed maximum [10].")));
+        return Err(invalid(format!(
+            "Number of message attributes [{count}] exceeds the allowed maximum [10]."
+        )));
     }
     let mut attributes = BTreeMap::new();
     for (name, value) in given.into_iter().flatten() {
-        let kind = value.get("DataType").and_then(Value::as_str).unwrap_or_default();
+        let kind = value
+            .get("DataType")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let base = kind.split('.').next().unwrap_or_default();
         let text = value.get("StringValue").and_then(Value::as_str);
         let valid = match base {
@@ -218,7 +280,9 @@ fn message_attributes(call: &Call<'_>) -> Result<BTreeMap<String, Value>, ApiErr
             _ => false,
         };
         if !valid {
-            return Err(invalid(format!("The message attribute '{name}' has an invalid type or value.")));
+            return Err(invalid(format!(
+                "The message attribute '{name}' has an invalid type or value."
+            )));
         }
         attributes.insert(name.clone(), value.clone());
     }
