@@ -72,6 +72,34 @@ pub fn renewed(old: &Content, member: Member<'_>) -> Result<Content, RotationErr
     }
 }
 
+/// `text`, a JSON object, with other texts in members that it has; all else stays byte for byte.
+///
+/// # Errors
+/// [`RotationError::Content`] if it is no object or lacks a member.
+pub fn with_members(
+    text: &str,
+    changes: &[(&str, &str)],
+) -> Result<Zeroizing<String>, RotationError> {
+    let mut text = Zeroizing::new(text.to_owned());
+    for (name, value) in changes {
+        let place = find(
+            &text,
+            Member {
+                tagged: Some(name),
+                usual: &[],
+            },
+        )?;
+        let Some((before, after)) = around(&text, &place) else {
+            return Err(RotationError::Content {
+                problem: "it is not a JSON object",
+            });
+        };
+        let quoted = Zeroizing::new(serde_json::Value::from(*value).to_string());
+        text = joined(&[before, &quoted, after]);
+    }
+    Ok(text)
+}
+
 /// Checks that `new` holds a strong key and, if there is an `old`, another one in the same surroundings.
 ///
 /// # Errors
@@ -148,18 +176,27 @@ fn around<'a>(text: &'a str, place: &Place) -> Option<(&'a str, &'a str)> {
 }
 
 fn with_key(text: &str, place: &Place, key: &str) -> Result<Content, RotationError> {
-    let Some((start, end)) = place.within else {
-        return Ok(Content::Text(SecretString::from(key)));
+    let text = match (place.within, around(text, place)) {
+        (None, _) => Zeroizing::new(key.to_owned()),
+        (Some(_), Some((before, after))) => joined(&[before, "\"", key, "\"", after]),
+        (Some(_), None) => {
+            return Err(RotationError::Content {
+                problem: "its key has no place in it",
+            });
+        }
     };
-    let parts = text.get(..start).zip(text.get(end..));
-    let (before, after) = parts.ok_or(RotationError::Content {
-        problem: "its key has no place in it",
-    })?;
-    let mut new = Zeroizing::new(String::with_capacity(text.len() + key.len()));
-    for part in [before, "\"", key, "\"", after] {
-        new.push_str(part);
+    Ok(Content::Text(SecretString::from(text.as_str())))
+}
+
+/// One allocation of the right size, so that no unwiped copy is left behind by growing.
+fn joined(parts: &[&str]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(
+        parts.iter().map(|part| part.len()).sum(),
+    ));
+    for part in parts {
+        text.push_str(part);
     }
-    Ok(Content::Text(SecretString::from(new.as_str())))
+    text
 }
 
 fn find(text: &str, member: Member<'_>) -> Result<Place, RotationError> {

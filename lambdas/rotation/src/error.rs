@@ -66,6 +66,26 @@ pub enum RotationError {
         /// Labels that would be attached after the rotation.
         labels: usize,
     },
+    /// The master's secret has no current value.
+    #[error("read the master's secret: it has no current value")]
+    MasterMissing,
+    /// The database's host is not among those that the function's settings name.
+    #[error("connect to the database: its host and port are not in `DATABASE_HOSTS`")]
+    HostNotAllowed,
+    /// A login that must work does not.
+    #[error("log in to the database: {who} was refused")]
+    LoginRefused {
+        /// Whose login it is.
+        who: &'static str,
+    },
+    /// A database could not do what it was asked.
+    #[error("{doing}: `{state}`")]
+    Database {
+        /// What was tried.
+        doing: &'static str,
+        /// SQLSTATE, or the way it failed.
+        state: String,
+    },
     /// The operating system gave no random numbers.
     #[error("make a new value: the system's random source failed")]
     NoRandomness,
@@ -91,6 +111,10 @@ impl RotationError {
             Self::Content { .. } => "Content",
             Self::Unfit { .. } => "Unfit",
             Self::LabelsExhausted { .. } => "LabelsExhausted",
+            Self::MasterMissing => "MasterMissing",
+            Self::HostNotAllowed => "HostNotAllowed",
+            Self::LoginRefused { .. } => "LoginRefused",
+            Self::Database { .. } => "Database",
             Self::NoRandomness => "NoRandomness",
             Self::Aws(_) => "Aws",
         }

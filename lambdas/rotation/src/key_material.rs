@@ -102,6 +102,21 @@ impl Form {
     }
 }
 
+/// A password: letters and digits, 256 bits, with at least one capital, one small letter and one digit, which
+/// password policies ask for.
+///
+/// # Errors
+/// [`RotationError::NoRandomness`].
+pub fn password() -> Result<Zeroizing<String>, RotationError> {
+    loop {
+        let password = alphanumeric(LEAST_ALPHANUMERIC)?;
+        let has = |class: fn(&u8) -> bool| password.bytes().any(|byte| class(&byte));
+        if has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit) {
+            return Ok(password);
+        }
+    }
+}
+
 /// Random bytes: as many as the old key had, at least 256 bits.
 ///
 /// # Errors

@@ -8,6 +8,7 @@
 //! the rotation with an error and leaves `AWSCURRENT` as it is. It never reports success for less than its step.
 
 pub mod content;
+pub mod database;
 pub mod error;
 pub mod generated;
 pub mod key_material;
@@ -24,6 +25,7 @@ use aws_sdk_secretsmanager::Client;
 use lambda_host::{Environment, Failure, HostError, Patience};
 use serde_json::Value;
 
+pub use database::connection::Databases;
 pub use error::RotationError;
 pub use request::{RotationRequest, Step};
 pub use secret_type::SecretType;
@@ -36,6 +38,8 @@ pub struct Rotator {
     pub secrets: Client,
     /// First pause while waiting for a version that was just written to become readable; it doubles.
     pub settle: Duration,
+    /// Databases that may be reached.
+    pub databases: Databases,
 }
 
 impl Rotator {
@@ -53,6 +57,7 @@ impl Rotator {
         Ok(Self {
             secrets: Client::new(&config),
             settle: Duration::from_millis(100),
+            databases: Databases::from_environment(environment)?,
         })
     }
 }

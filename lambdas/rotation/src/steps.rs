@@ -7,6 +7,7 @@ use lambda_host::log::{self, Level, Metric};
 use serde_json::{Value, json};
 
 use crate::Rotator;
+use crate::database;
 use crate::error::RotationError;
 use crate::generated;
 use crate::request::{RotationRequest, Step};
@@ -43,6 +44,8 @@ pub enum Warning {
         /// Labels attached once the rotation is finished.
         labels: usize,
     },
+    /// A single user's old password still works after its rotation.
+    OldPasswordWorks,
 }
 
 /// The result of a step.
@@ -109,7 +112,13 @@ pub async fn rotate(
             Step::Test => generated::test(&task).await,
             Step::Finish => generated::finish(&task).await,
         },
-        SecretType::DatabaseCredential | SecretType::OauthSecret => Err(RotationError::TypeUnknown),
+        SecretType::DatabaseCredential => match request.step {
+            Step::Create => database::create(&task).await,
+            Step::Set => database::set(&task).await,
+            Step::Test => database::test(&task).await,
+            Step::Finish => database::finish(&task).await,
+        },
+        SecretType::OauthSecret => Err(RotationError::TypeUnknown),
     }
 }
 
@@ -161,23 +170,35 @@ impl Outcome {
             ("version", request.token.as_str()),
         ];
         log::line(Level::Info, "StepDone", &fields);
-        if let Some(Warning::LabelsNearLimit { labels }) = self.warning {
-            log::line(Level::Warn, "LabelsNearLimit", &fields);
-            log::metric(&Metric {
-                namespace: NAMESPACE,
-                name: "StagingLabelsNearLimit",
-                unit: "Count",
-                value: u32::try_from(labels).map_or(f64::MAX, f64::from),
-                dimensions: &[("SecretType", SecretType::EncryptionKey.name())],
-                properties: &[("secret", request.secret_id.as_str())],
-            });
-        }
+        let (name, value, kind) = match self.warning {
+            None => return,
+            Some(Warning::LabelsNearLimit { labels }) => (
+                "StagingLabelsNearLimit",
+                u32::try_from(labels).map_or(f64::MAX, f64::from),
+                SecretType::EncryptionKey,
+            ),
+            Some(Warning::OldPasswordWorks) => {
+                ("OldPasswordWorks", 1.0, SecretType::DatabaseCredential)
+            }
+        };
+        log::line(Level::Warn, name, &fields);
+        log::metric(&Metric {
+            namespace: NAMESPACE,
+            name,
+            unit: "Count",
+            value,
+            dimensions: &[("SecretType", kind.name())],
+            properties: &[("secret", request.secret_id.as_str())],
+        });
     }
 
     /// The function's answer. Secrets Manager ignores it; people who invoke the function by hand don't.
     pub fn to_json(&self, request: &RotationRequest) -> Value {
-        let warning = self.warning.map(|Warning::LabelsNearLimit { labels }| {
-            json!({"code": "LabelsNearLimit", "labels": labels})
+        let warning = self.warning.map(|warning| match warning {
+            Warning::LabelsNearLimit { labels } => {
+                json!({"code": "LabelsNearLimit", "labels": labels})
+            }
+            Warning::OldPasswordWorks => json!({"code": "OldPasswordWorks"}),
         });
         json!({"step": request.step.name(), "done": self.done.name(), "warning": warning})
     }

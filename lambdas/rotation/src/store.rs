@@ -8,6 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::error::SdkError;
+use aws_sdk_secretsmanager::operation::get_secret_value::{
+    GetSecretValueError, GetSecretValueOutput,
+};
+use aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError;
 use aws_sdk_secretsmanager::primitives::Blob;
 use lambda_host::AwsFailure;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
@@ -130,28 +135,32 @@ impl<'a> Store<'a> {
     /// # Errors
     /// The call's failure, `ResourceNotFoundException` excepted.
     pub async fn value(&self, version: &str, label: &str) -> Result<Option<Stored>, AwsFailure> {
-        let answer = self
+        let call = self
             .client
             .get_secret_value()
-            .secret_id(&self.request.secret_id)
-            .version_id(version)
-            .version_stage(label)
-            .send()
-            .await;
+            .secret_id(&self.request.secret_id);
+        Self::stored(call.version_id(version).version_stage(label).send().await)
+    }
+
+    fn stored(
+        answer: Result<GetSecretValueOutput, SdkError<GetSecretValueError>>,
+    ) -> Result<Option<Stored>, AwsFailure> {
         match answer {
             Ok(answer) => {
                 let created = answer.created_date.map(|date| date.secs());
                 let content = match (answer.secret_string, answer.secret_binary) {
                     (Some(text), _) => Some(Content::Text(SecretString::from(text))),
-                    (None, Some(bytes)) => Some(Content::Binary(SecretSlice::from(bytes.into_inner()))),
+                    (None, Some(bytes)) => {
+                        Some(Content::Binary(SecretSlice::from(bytes.into_inner())))
+                    }
                     (None, None) => None,
                 };
                 Ok(content.map(|content| Stored { content, created }))
             }
             Err(error)
-                if error.as_service_error().is_some_and(
-                    aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError::is_resource_not_found_exception,
-                ) =>
+                if error
+                    .as_service_error()
+                    .is_some_and(GetSecretValueError::is_resource_not_found_exception) =>
             {
                 Ok(None)
             }
@@ -195,6 +204,19 @@ impl<'a> Store<'a> {
         self.settled_value(&self.request.token, PENDING).await
     }
 
+    /// The current content of another secret, or `None` if there is none.
+    ///
+    /// # Errors
+    /// The call's failure, `ResourceNotFoundException` excepted.
+    pub async fn current_of(&self, other: &str) -> Result<Option<Content>, AwsFailure> {
+        let call = self
+            .client
+            .get_secret_value()
+            .secret_id(other)
+            .version_stage(CURRENT);
+        Ok(Self::stored(call.send().await)?.map(|stored| stored.content))
+    }
+
     /// Stores the pending content. Versions are immutable: if an earlier try of this step already stored one,
     /// that one stays and this call is a success.
     ///
@@ -220,9 +242,9 @@ impl<'a> Store<'a> {
         match call.send().await {
             Ok(_) => Ok(()),
             Err(error)
-                if error.as_service_error().is_some_and(
-                    aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError::is_resource_exists_exception,
-                ) =>
+                if error
+                    .as_service_error()
+                    .is_some_and(PutSecretValueError::is_resource_exists_exception) =>
             {
                 Ok(())
             }

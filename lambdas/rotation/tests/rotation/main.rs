@@ -3,5 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod database;
 mod generated;
+mod postgres_server;
 mod secrets_server;

@@ -51,6 +51,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With further settings of the function.
+    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State::default()));
@@ -60,14 +65,13 @@ impl Server {
                 tokio::spawn(serve(stream, Arc::clone(&serving)));
             }
         });
-        let environment: Environment = [
+        let base = [
             ("AWS_REGION", "eu-central-1"),
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
             ("AWS_ENDPOINT_URL", url.as_str()),
-        ]
-        .into_iter()
-        .collect();
+        ];
+        let environment: Environment = base.iter().chain(settings).copied().collect();
         let patience = Patience {
             attempts: 1,
             first_pause: Duration::from_millis(1),
@@ -261,7 +265,13 @@ fn answer(state: &mut State, operation: &str, body: &Value) -> Result<Value, Ref
         }
         "getsecretvalue" => {
             let label = text("VersionStage").unwrap();
-            let id = text("VersionId").unwrap();
+            let holder = secret
+                .versions
+                .iter()
+                .find(|(_, version)| version.labels.contains(&label));
+            let id = text("VersionId")
+                .or(holder.map(|(id, _)| id.clone()))
+                .ok_or(missing)?;
             let version = secret
                 .versions
                 .get(&id)
