@@ -134,7 +134,7 @@ impl Program {
             (&shown, &stage_shown),
         );
         let order = order::sort(&template, &mut problems);
-        check::check(&template, &settings, schema, &mut problems);
+        check::check(&template, &order, &settings, schema, &mut problems);
         problems.extend(stage_problems);
         problems.finish()?;
         let mut program = Self {

@@ -15,9 +15,10 @@ use super::schema::{self, ObjectSpec, Schema, Type, TypeSpec};
 use super::settings::Settings;
 use super::template::{Resource, Template};
 
-/// Checks a whole program.
+/// Checks a whole program; `order` has every name after those that it needs.
 pub(crate) fn check(
     template: &Template,
+    order: &[String],
     settings: &Settings,
     schema: &'static Schema,
     problems: &mut Problems,
@@ -28,10 +29,12 @@ pub(crate) fn check(
         schema,
         problems,
         variables: BTreeMap::new(),
-        open: BTreeSet::new(),
     };
-    for name in template.variables.keys() {
-        checker.variable(name);
+    for name in order {
+        if let Some((_, expr)) = template.variables.get(name) {
+            let found = checker.infer(expr);
+            checker.variables.insert(name, found);
+        }
     }
     for name in &template.order {
         if let Some(resource) = template.resources.get(name) {
@@ -48,9 +51,7 @@ struct Checker<'a> {
     settings: &'a Settings,
     schema: &'static Schema,
     problems: &'a mut Problems,
-    variables: BTreeMap<String, Type>,
-    /// Variables being inferred, so that a cycle (reported elsewhere) ends.
-    open: BTreeSet<String>,
+    variables: BTreeMap<&'a str, Type>,
 }
 
 impl Checker<'_> {
@@ -281,24 +282,12 @@ impl Checker<'_> {
         );
     }
 
-    fn variable(&mut self, name: &str) -> Type {
-        if let Some(known) = self.variables.get(name) {
-            return known.clone();
-        }
-        let Some((_, expr)) = self.template.variables.get(name) else {
-            return Type::Any;
-        };
-        if !self.open.insert(name.to_owned()) {
-            return Type::Any;
-        }
-        let found = self.infer(expr);
-        self.open.remove(name);
-        self.variables.insert(name.to_owned(), found.clone());
-        found
-    }
-
     /// The type of an expression; reports names and properties that don't exist on the way.
     fn infer(&mut self, expr: &Expr) -> Type {
+        self.infer_whole(expr).limited()
+    }
+
+    fn infer_whole(&mut self, expr: &Expr) -> Type {
         match &expr.kind {
             ExprKind::Null => Type::Any,
             ExprKind::Bool(_) => Type::Bool,
@@ -496,7 +485,8 @@ impl Checker<'_> {
             return Some(found.clone());
         }
         if self.template.variables.contains_key(name) {
-            return Some(self.variable(name));
+            // One that isn't inferred yet is part of a cycle, which is reported elsewhere.
+            return Some(self.variables.get(name).cloned().unwrap_or(Type::Any));
         }
         let known = self
             .template

@@ -14,6 +14,9 @@ use super::functions;
 use super::schema::Schema;
 use super::value::{Asset, Value};
 
+/// No value is larger, in bytes of text or in parts.
+const MAX_SIZE: usize = 1 << 17;
+
 /// Why an expression has no value.
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -71,11 +74,16 @@ impl Scope {
             ExprKind::Bool(value) => Ok(Value::Bool(*value)),
             ExprKind::Number(value) => Ok(Value::Number(*value)),
             ExprKind::Text(text) => Ok(Value::Text(text.clone())),
-            ExprKind::List(items) => items
-                .iter()
-                .map(|item| self.evaluate(item))
-                .collect::<Result<_, _>>()
-                .map(Value::List),
+            ExprKind::List(items) => {
+                let mut found = Vec::with_capacity(items.len());
+                let mut size = 0;
+                for item in items {
+                    let value = self.evaluate(item)?;
+                    self.measure(&mut size, &value, item.at)?;
+                    found.push(value);
+                }
+                Ok(Value::List(found))
+            }
             ExprKind::Object(entries) => self.object(entries).map(Value::Object),
             ExprKind::Symbol(access) => self.access(access),
             ExprKind::Interpolation(parts) => self.interpolate(parts),
@@ -86,9 +94,11 @@ impl Scope {
     /// The values of an object's entries; one that is null stays.
     pub(crate) fn object(&mut self, entries: &[Entry]) -> Result<BTreeMap<String, Value>, Stop> {
         let mut found = BTreeMap::new();
+        let mut size = 0;
         for entry in entries {
             let key = self.evaluate(&entry.key)?;
             let value = self.evaluate(&entry.value)?;
+            self.measure(&mut size, &value, entry.value.at)?;
             match key.open() {
                 (Value::Text(key), _) => {
                     found.insert(key.clone(), value);
@@ -156,6 +166,9 @@ impl Scope {
                 | Value::Secret(_) => {}
             }
             text.push_str(&open.interpolated());
+            if text.len() > MAX_SIZE {
+                return Err(self.wrong(access.at, "the text becomes too long"));
+            }
         }
         let value = if unknown {
             Value::Unknown
@@ -340,6 +353,15 @@ impl Scope {
             written: path.to_owned(),
             path: self.resolve(path),
         }
+    }
+
+    /// Adds a value's size to that of the list or object around it: references may double a value at every step.
+    fn measure(&self, size: &mut usize, value: &Value, at: Position) -> Result<(), Stop> {
+        *size = size.saturating_add(value.size());
+        if *size > MAX_SIZE {
+            return Err(self.wrong(at, "the value becomes too large"));
+        }
+        Ok(())
     }
 
     pub(crate) fn wrong(&self, at: Position, message: impl Into<String>) -> Stop {

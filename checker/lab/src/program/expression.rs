@@ -130,6 +130,9 @@ pub(crate) struct Invoke {
     pub(crate) depends_on: Option<Expr>,
 }
 
+/// No property access has more steps.
+const MAX_STEPS: usize = 32;
+
 /// The built-in functions, as messages list them.
 const FUNCTIONS: [&str; 19] = [
     "fn::invoke",
@@ -486,6 +489,12 @@ impl Scanner<'_> {
                 (None, Step::Name(name)) => root = Some(name),
                 (None, Step::Index(_)) => {
                     return Err((here, "`${..}` must start with a name".to_owned()));
+                }
+                (Some(_), _) if steps.len() == MAX_STEPS => {
+                    return Err((
+                        here,
+                        format!("a property access of more than {MAX_STEPS} steps"),
+                    ));
                 }
                 (Some(_), step) => steps.push((here, step)),
             }

@@ -18,7 +18,7 @@ pub(crate) fn sort(template: &Template, problems: &mut Problems) -> Vec<String> 
         problems,
     };
     for name in template.order.iter().chain(template.variables.keys()) {
-        sorting.visit(name, &mut Vec::new());
+        sorting.visit(name);
     }
     sorting.order
 }
@@ -61,21 +61,42 @@ struct Sorting<'a> {
 }
 
 impl Sorting<'_> {
-    fn visit(&mut self, name: &str, path: &mut Vec<String>) {
-        let Some((at, needs)) = self.needs(name) else {
-            return;
-        };
+    /// Depth first, with a stack of its own: a chain of names may be as long as the file.
+    fn visit(&mut self, start: &str) {
+        let mut path: Vec<(String, std::collections::btree_set::IntoIter<String>)> = Vec::new();
+        let mut next = Some(start.to_owned());
+        loop {
+            if let Some(name) = next.take() {
+                if let Some(needs) = self.enter(&name, &path) {
+                    path.push((name, needs));
+                }
+            }
+            let Some((name, needs)) = path.last_mut() else {
+                return;
+            };
+            next = needs.next();
+            if next.is_none() {
+                self.state.insert(name.clone(), State::Done);
+                self.order.push(name.clone());
+                path.pop();
+            }
+        }
+    }
+
+    /// What must come before a name that isn't sorted yet.
+    fn enter(
+        &mut self,
+        name: &str,
+        path: &[(String, std::collections::btree_set::IntoIter<String>)],
+    ) -> Option<std::collections::btree_set::IntoIter<String>> {
+        let (at, needs) = self.needs(name)?;
         match self.state.get(name) {
-            Some(State::Done) => return,
+            Some(State::Done) => return None,
             Some(State::Open) => {
-                let start = path
-                    .iter()
-                    .position(|step| step == name)
-                    .unwrap_or_default();
                 let cycle: Vec<String> = path
                     .iter()
-                    .skip(start)
-                    .map(String::as_str)
+                    .map(|(step, _)| step.as_str())
+                    .skip_while(|step| *step != name)
                     .chain([name])
                     .map(|step| format!("`{step}`"))
                     .collect();
@@ -83,18 +104,12 @@ impl Sorting<'_> {
                     at,
                     format!("`{name}` depends on itself: {}", cycle.join(" -> ")),
                 );
-                return;
+                return None;
             }
             None => {}
         }
         self.state.insert(name.to_owned(), State::Open);
-        path.push(name.to_owned());
-        for need in needs {
-            self.visit(&need, path);
-        }
-        path.pop();
-        self.state.insert(name.to_owned(), State::Done);
-        self.order.push(name.to_owned());
+        Some(needs.into_iter())
     }
 
     fn needs(&self, name: &str) -> Option<(Position, BTreeSet<String>)> {

@@ -19,6 +19,9 @@ static SCHEMA: LazyLock<Result<Schema, String>> = LazyLock::new(|| {
 /// The type token of an explicit provider.
 pub(crate) const PROVIDER: &str = "pulumi:providers:aws";
 
+/// Types of a program's own values are followed up to this many parts.
+const MAX_WEIGHT: usize = 1_000;
+
 /// The whole schema.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Schema {
@@ -112,6 +115,33 @@ pub(crate) enum Type {
 }
 
 impl Type {
+    /// The type, unless it has become so large that following it would take long: then anything goes.
+    pub(crate) fn limited(self) -> Self {
+        if self.weight() > MAX_WEIGHT {
+            Self::Any
+        } else {
+            self
+        }
+    }
+
+    fn weight(&self) -> usize {
+        1 + match self {
+            Self::List(item) | Self::Map(item) => item.weight(),
+            Self::Shape(shape) => shape.values().map(Self::weight).sum(),
+            Self::Either(options) => options.iter().map(Self::weight).sum(),
+            Self::Any
+            | Self::Text
+            | Self::Bool
+            | Self::Integer
+            | Self::Number
+            | Self::Archive
+            | Self::Object(_)
+            | Self::Words(_)
+            | Self::Resource(_)
+            | Self::Provider => 0,
+        }
+    }
+
     /// How messages name the type.
     pub(crate) fn describe(&self) -> String {
         match self {

@@ -18,6 +18,9 @@ use super::error::{Position, Problems};
 /// No program is larger; the text that is read is limited before it is parsed.
 const MAX_BYTES: u64 = 1 << 20;
 
+/// No program nests deeper. An unoptimised build needs about 30 KB of stack for each level, a thread may have 2 MB.
+const MAX_DEPTH: usize = 32;
+
 /// A value of the file.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
@@ -146,7 +149,7 @@ pub(crate) fn parse(text: &str, shown: &str) -> Result<Node, Problems> {
             max_anchors: 0,
             max_aliases: 0,
             max_nodes: 100_000,
-            max_depth: 64,
+            max_depth: MAX_DEPTH,
         },
         duplicate_keys: serde_yaml::options::DuplicateKeyPolicy::PassThrough,
         merge_keys: serde_yaml::options::MergeKeyPolicy::AsOrdinary,

@@ -253,6 +253,7 @@ fn declaration(key: &Key, node: &Node, problems: &mut Problems) -> ConfigDeclara
         return declared;
     };
     let mut items = None;
+    let mut typed = false;
     for (part, value) in entries {
         match part.name.value.as_str() {
             "value" if foreign => declared.default = Some(value.clone()),
@@ -262,6 +263,7 @@ fn declaration(key: &Key, node: &Node, problems: &mut Problems) -> ConfigDeclara
                 "a setting of another namespace takes `value` only",
             ),
             "type" => {
+                typed = true;
                 if let Some((at, name)) = expression::plain(value, "`type`", problems) {
                     declared.kind = config_type(at, &name, problems);
                 }
@@ -287,7 +289,7 @@ fn declaration(key: &Key, node: &Node, problems: &mut Problems) -> ConfigDeclara
     if let (Some(ConfigType::AnyList), Some(items)) = (&declared.kind, items) {
         declared.kind = Some(ConfigType::List(Box::new(items)));
     }
-    if !foreign && declared.kind.is_none() && declared.default.is_none() {
+    if !foreign && !typed && declared.default.is_none() {
         problems.push(
             key.at,
             format!(

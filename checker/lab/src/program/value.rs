@@ -101,6 +101,26 @@ impl Value {
             }
     }
 
+    /// How much there is of it: values, and blocks of 64 characters.
+    pub(crate) fn size(&self) -> usize {
+        1 + match self {
+            Self::Text(text) => text.len() / 64,
+            Self::List(items) => items.iter().map(Self::size).sum(),
+            Self::Object(entries) => entries
+                .iter()
+                .map(|(key, value)| key.len() / 64 + value.size())
+                .sum(),
+            Self::Secret(inner) => inner.size(),
+            Self::Null
+            | Self::Bool(_)
+            | Self::Number(_)
+            | Self::Integer(_)
+            | Self::Asset(_)
+            | Self::Resource(_)
+            | Self::Unknown => 0,
+        }
+    }
+
     /// The value with every `Secret` mark taken off; for the one call that hands it to AWS.
     pub(crate) fn reveal(&self) -> Self {
         match self {

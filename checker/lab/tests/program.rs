@@ -1,0 +1,348 @@
+//! The language: what programs evaluate to, and what is refused where.
+//!
+//! The cases are data (`data/program/values.yaml` and `errors.yaml`); each is written to a folder of its own and loaded
+//! like any program.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use checker_lab::program::{MASKED, Program, ProgramErrors, UNKNOWN};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ValueCase {
+    name: String,
+    #[serde(default)]
+    value: serde_json::Value,
+    /// The value as YAML, where JSON can't say it.
+    yaml: Option<String>,
+    #[serde(default)]
+    config: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
+    #[serde(default)]
+    variables: serde_json::Map<String, serde_json::Value>,
+    json: Option<String>,
+    text: Option<String>,
+    lint: Option<String>,
+    #[serde(default)]
+    secret: bool,
+    #[serde(default)]
+    unknown: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ErrorCase {
+    name: String,
+    program: String,
+    settings: Option<String>,
+    #[serde(default)]
+    errors: Vec<String>,
+    #[serde(default)]
+    help: Vec<String>,
+    prefix: Option<String>,
+}
+
+fn load(program: &str, settings: &str) -> Result<Program, ProgramErrors> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("Pulumi.yaml"), program).unwrap();
+    std::fs::write(folder.path().join("Pulumi.test.yaml"), settings).unwrap();
+    std::fs::copy(
+        "tests/data/program/note.txt",
+        folder.path().join("note.txt"),
+    )
+    .unwrap();
+    Program::load(folder.path(), "test")
+}
+
+fn cases<T: serde::de::DeserializeOwned>(file: &str) -> Vec<T> {
+    let text = std::fs::read_to_string(Path::new("tests/data/program").join(file)).unwrap();
+    serde_yaml::from_str(&text).unwrap()
+}
+
+/// JSON is YAML, so a case's value can stand in a program as it is. `as_json` looks at the value's type as well.
+fn program_of(case: &ValueCase, as_json: bool) -> (String, String) {
+    let mut declared = serde_json::Map::new();
+    let mut filled = serde_json::Map::new();
+    for (name, entry) in &case.config {
+        let mut entry = entry.clone();
+        if let Some(value) = entry.remove("value") {
+            filled.insert(format!("cases:{name}"), value);
+        }
+        declared.insert(name.clone(), entry.into());
+    }
+    let value = match &case.yaml {
+        Some(_) => "@@yaml@@".into(),
+        None => case.value.clone(),
+    };
+    let value = if as_json {
+        serde_json::json!({"fn::toJSON": {"v": value}})
+    } else {
+        value
+    };
+    let program = serde_json::json!({
+        "name": "cases",
+        "runtime": "yaml",
+        "config": declared,
+        "variables": case.variables,
+        "resources": {
+            "other": {"type": "aws:kms:Alias", "properties": {"name": "named", "targetKeyId": "x"}},
+            "probe": {"type": "aws:secretsmanager:Secret", "properties": {"description": value}},
+        },
+    });
+    let settings = serde_json::json!({ "config": filled });
+    let yaml = case.yaml.as_deref().unwrap_or_default();
+    (
+        program.to_string().replace("\"@@yaml@@\"", yaml),
+        settings.to_string(),
+    )
+}
+
+#[test]
+fn expressions_have_the_values_that_pulumi_gives_them() {
+    let cases: Vec<ValueCase> = cases("values.yaml");
+    assert!(cases.len() >= 45);
+    for case in cases {
+        let (program, settings) = program_of(&case, case.json.is_some());
+        let loaded =
+            load(&program, &settings).unwrap_or_else(|errors| panic!("{}: {errors}", case.name));
+        let probe = loaded
+            .resources()
+            .iter()
+            .find(|found| found.name == "probe")
+            .unwrap();
+        let found = probe.inputs["description"].as_str().unwrap();
+        let wanted = match (&case.json, &case.text, case.secret, case.unknown) {
+            (Some(json), None, false, false) => json.as_str(),
+            (None, Some(text), false, false) => text.as_str(),
+            (None, None, true, false) => MASKED,
+            (None, None, false, true) => UNKNOWN,
+            _ => panic!("{}: one expectation is needed", case.name),
+        };
+        assert_eq!(found, wanted, "{}", case.name);
+        let lints: Vec<&str> = loaded
+            .lints()
+            .iter()
+            .map(|lint| lint.message.as_str())
+            .collect();
+        assert_eq!(
+            lints,
+            case.lint.as_deref().into_iter().collect::<Vec<_>>(),
+            "{}",
+            case.name
+        );
+    }
+}
+
+#[test]
+fn errors_name_their_place_and_what_was_meant() {
+    let cases: Vec<ErrorCase> = cases("errors.yaml");
+    assert!(cases.len() >= 35);
+    for case in cases {
+        let settings = case
+            .settings
+            .clone()
+            .unwrap_or_else(|| "config: {}".to_owned());
+        let Err(errors) = load(&case.program, &settings) else {
+            panic!("{}: nothing was refused", case.name);
+        };
+        let found: Vec<String> = errors
+            .errors()
+            .iter()
+            .map(|error| format!("{}:{}: {}", error.line, error.column, error.message))
+            .collect();
+        match &case.prefix {
+            Some(prefix) => assert!(found[0].starts_with(prefix), "{}: {}", case.name, found[0]),
+            None => assert_eq!(found, case.errors, "{}", case.name),
+        }
+        let help: Vec<String> = errors
+            .errors()
+            .iter()
+            .filter_map(|error| error.help.clone())
+            .collect();
+        for wanted in &case.help {
+            assert!(
+                help.contains(wanted),
+                "{}: no help `{wanted}` in {help:?}",
+                case.name
+            );
+        }
+    }
+}
+
+#[test]
+fn an_error_is_shown_with_file_place_and_help() {
+    let Err(errors) = load("name: cases\nruntime: yaml\nresource: {}\n", "config: {}") else {
+        panic!("nothing was refused");
+    };
+    let shown = errors.to_string();
+    let (_, tail) = shown.rsplit_once('/').unwrap();
+    assert_eq!(
+        tail,
+        "Pulumi.yaml:3:1: `resource` isn't a section that this evaluator knows\n  help: did you mean `resources`?"
+    );
+}
+
+#[test]
+fn hostile_files_are_refused_without_harm() {
+    let deep = format!(
+        "name: cases\nruntime: yaml\nvariables: {{a: {}",
+        "[".repeat(100_000)
+    );
+    let nested = format!("name: cases\nvariables: {}", "{a: ".repeat(100_000));
+    let mut bomb = "name: cases\na0: &a0 [x, x]\n".to_owned();
+    for level in 1..20 {
+        bomb.push_str(&format!("a{level}: &a{level} [*a{0}, *a{0}]\n", level - 1));
+    }
+    let large = format!("name: cases\ndescription: \"{}\"\n", "x".repeat(2 << 20));
+    let many = format!("name: cases\nvariables: {{a: [{}]}}", "x,".repeat(200_000));
+    let chain: String = (0..10_000)
+        .map(|at| format!("  v{at}: ${{v{}}}\n", at + 1))
+        .collect();
+    let chain = format!("name: cases\nruntime: yaml\nvariables:\n{chain}  v10000: ${{v0}}\n");
+    let doubled = |one: &str| -> String {
+        let doubled: String = (1..200)
+            .map(|at| {
+                format!(
+                    "  v{at:03}: {}\n",
+                    one.replace('@', &format!("${{v{:03}}}", at - 1))
+                )
+            })
+            .collect();
+        format!("name: cases\nruntime: yaml\nvariables:\n  v000: [x]\n{doubled}")
+    };
+    let steps = format!(
+        "name: cases\nruntime: yaml\nvariables: {{a: '${{a{}}}'}}",
+        ".a".repeat(50_000)
+    );
+    let dollars = format!(
+        "name: cases\nruntime: yaml\nvariables: {{a: '{}'}}",
+        "${".repeat(50_000)
+    );
+    for (name, text) in [
+        ("deep", deep),
+        ("nested", nested),
+        ("bomb", bomb),
+        ("large", large),
+        ("many", many),
+        ("dollars", dollars),
+        ("chain", chain),
+        ("doubled text", doubled("x@@")),
+        ("doubled list", doubled("['@', '@']")),
+        ("steps", steps),
+    ] {
+        let started = std::time::Instant::now();
+        let Err(errors) = load(&text, "config: {}") else {
+            panic!("{name}: nothing was refused");
+        };
+        assert!(errors.errors().len() <= 20, "{name}: {errors}");
+        assert!(errors.errors()[0].line >= 1, "{name}");
+        assert!(
+            started.elapsed().as_secs() < 10,
+            "{name} took {:?}",
+            started.elapsed()
+        );
+    }
+}
+
+#[test]
+fn a_missing_program_and_a_missing_stage_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let Err(errors) = Program::load(folder.path(), "dev") else {
+        panic!("nothing was refused");
+    };
+    assert_eq!(errors.errors().len(), 1);
+    assert!(errors.errors()[0].path.ends_with("Pulumi.yaml"));
+    assert!(
+        errors.errors()[0]
+            .message
+            .starts_with("can't read the file: ")
+    );
+    std::fs::write(
+        folder.path().join("Pulumi.yaml"),
+        "name: a\nruntime: yaml\n",
+    )
+    .unwrap();
+    std::fs::write(folder.path().join("Pulumi.prod.yaml"), "config: {}\n").unwrap();
+    let Err(errors) = Program::load(folder.path(), "dev") else {
+        panic!("nothing was refused");
+    };
+    let error = &errors.errors()[0];
+    assert!(error.path.ends_with("Pulumi.dev.yaml"));
+    assert_eq!(error.message, "the program has no stage `dev`");
+    assert_eq!(error.help.as_deref(), Some("it has `prod`"));
+}
+
+#[test]
+fn values_of_secrets_in_a_program_are_found() {
+    let program = "
+name: cases
+runtime: yaml
+config:
+  pin: {type: string, secret: true}
+resources:
+  secret: {type: aws:secretsmanager:Secret, properties: {name: x}}
+  version:
+    type: aws:secretsmanager:SecretVersion
+    properties:
+      secretId: ${secret.id}
+      secretString: hunter2
+  plain:
+    type: aws:ssm:Parameter
+    properties: {type: String, name: p, value: open}
+  secure:
+    type: aws:ssm:Parameter
+    properties: {type: SecureString, name: s, value: hunter3}
+  wrapped:
+    type: aws:ssm:Parameter
+    properties: {type: String, name: w, value: {fn::secret: hunter4}}
+";
+    let loaded = load(program, "config:\n  cases:pin: {secure: AAABBB}\n").unwrap();
+    let found: Vec<String> = loaded
+        .secret_values()
+        .iter()
+        .map(|secret| format!("{} {} {}", secret.position, secret.name, secret.why))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "2:3 cases:pin a config value that is marked secret",
+            "5:3 pin a config value that is marked secret",
+            "9:11 version a version of a secret",
+            "12:7 version `secretString`: the value of a secret",
+            "18:47 secure `value`: the value of an encrypted parameter",
+            "21:48 wrapped `value`: `fn::secret`",
+        ]
+    );
+    let shown = format!("{loaded:?}{:?}", loaded.resources());
+    let inputs: Vec<String> = loaded
+        .resources()
+        .iter()
+        .map(|found| found.inputs.to_string())
+        .collect();
+    assert!(!inputs.concat().contains("hunter"), "{inputs:?}");
+    assert!(!shown.contains("AAABBB"), "a secret in Debug output");
+}
+
+#[test]
+fn the_programs_of_this_repository_are_valid_in_every_stage() {
+    for folder in [
+        "../../infra-pulumi-yaml",
+        "../../infra-pulumi-yaml/prerequisites",
+    ] {
+        for stage in ["dev", "prod"] {
+            let program =
+                Program::load(Path::new(folder), stage).unwrap_or_else(|errors| panic!("{errors}"));
+            assert!(!program.resources().is_empty());
+            assert_eq!(program.lints(), [], "{folder}");
+            assert_eq!(program.secret_values(), [], "{folder}");
+            assert_eq!(program.default_tags()["environment"], stage);
+        }
+    }
+}
