@@ -6,6 +6,7 @@
 
 mod catalog;
 mod parameter;
+mod prove;
 mod read;
 mod schema;
 #[cfg(test)]

@@ -11,6 +11,7 @@
 mod check;
 mod function;
 mod human;
+mod operator;
 mod path;
 mod stack;
 mod syntax;
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use cel::common::ast::{IdedExpr, SourceInfo};
+use cel::common::ast::{Expr, IdedExpr, SourceInfo};
 use cel::{Context, ExecutionError, Value};
 
 pub use function::{FUNCTIONS, Function, Kind};
@@ -87,7 +88,7 @@ impl fmt::Debug for Bindings {
         f.debug_struct("Bindings")
             .field("variables", &self.values.keys())
             .field("unknown", &self.unknown)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -109,6 +110,12 @@ impl Bindings {
     pub fn bind_value(&mut self, name: &str, value: Value) {
         self.context.add_variable_from_value(name, value.clone());
         self.values.insert(name.to_owned(), value);
+    }
+
+    /// Gives a variable a value that was made before, with the paths in it that are unknown.
+    pub fn bind_made(&mut self, name: &str, value: Value, unknown: &BTreeMap<String, String>) {
+        self.unknown.extend(unknown.clone());
+        self.bind_value(name, value);
     }
 
     /// The value at a path; nothing when it is unknown, `null` when it is absent.
@@ -312,29 +319,11 @@ impl Expression {
                 message,
             };
         }
-        let part = self
-            .failing(&self.0.tree, bindings)
-            .and_then(|node| self.source(node));
+        let part = failing(&self.0.tree, bindings).and_then(|node| self.source(node));
         Unevaluable {
             path: part.unwrap_or_else(|| self.0.text.clone()),
             message: describe(error),
         }
-    }
-
-    /// The innermost node that can't be evaluated by itself.
-    fn failing<'a>(&self, node: &'a IdedExpr, bindings: &Bindings) -> Option<&'a IdedExpr> {
-        if Value::resolve(node, &bindings.context).is_ok() {
-            return None;
-        }
-        // The parts of a loop have no value outside of it.
-        let inside = match &node.expr {
-            cel::common::ast::Expr::Comprehension(part) => vec![&part.iter_range],
-            _ => syntax::children(node),
-        };
-        inside
-            .into_iter()
-            .find_map(|child| self.failing(child, bindings))
-            .or(Some(node))
     }
 
     /// The rest of the text from a node on, shortened.
@@ -345,7 +334,25 @@ impl Expression {
     }
 }
 
+/// The innermost node that can't be evaluated by itself.
+fn failing<'a>(node: &'a IdedExpr, bindings: &Bindings) -> Option<&'a IdedExpr> {
+    if Value::resolve(node, &bindings.context).is_ok() {
+        return None;
+    }
+    // The parts of a loop have no value outside of it.
+    let inside = if let Expr::Comprehension(part) = &node.expr {
+        vec![&part.iter_range]
+    } else {
+        syntax::children(node)
+    };
+    inside
+        .into_iter()
+        .find_map(|child| failing(child, bindings))
+        .or(Some(node))
+}
+
 /// An error of the interpreter, without the values in it: those may be long.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum that grows")]
 fn describe(error: &ExecutionError) -> String {
     match error {
         ExecutionError::NoSuchKey(key) => format!("there is no `{key}`"),

@@ -528,7 +528,7 @@ macro_rules! kinds {
             $(
                 $(#[doc = $variant_doc])*
                 #[schemars(rename = $text)]
-                $variant($ty),
+                $variant(Box<$ty>),
             )*
         }
 
@@ -537,7 +537,7 @@ macro_rules! kinds {
                 let (kind, inside) = $crate::control::read::kind(node, reader, $what, &[$($text),*])?;
                 $(
                     if kind == $text {
-                        return <$ty as $crate::control::read::Read>::read(inside, reader).map(Self::$variant);
+                        return <$ty as $crate::control::read::Read>::read(inside, reader).map(Box::new).map(Self::$variant);
                     }
                 )*
                 None

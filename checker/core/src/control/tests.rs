@@ -1,5 +1,7 @@
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
     reason = "tests"
@@ -20,7 +22,7 @@ use super::{
 use crate::diagnostic::Diagnostic;
 use crate::duration::Duration;
 use crate::expression::Bindings;
-use crate::expression::types::{Field, Typed};
+use crate::expression::types::{Field, Typed as _};
 
 crate::facts! {
     /// How a secret rotates.

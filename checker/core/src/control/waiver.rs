@@ -5,7 +5,8 @@
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
-use super::catalog::{Catalog, Source, SourceFile, digest, is_kebab};
+use super::catalog::{Catalog, Source, SourceFile};
+use super::prove::{digest, is_kebab};
 use super::read::{At, Read as _, Reader};
 use super::{written, yaml};
 use crate::diagnostic::{Diagnostic, suggestion};

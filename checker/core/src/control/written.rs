@@ -60,7 +60,7 @@ written! {
     /// A control: what must hold, for what, and how that is found out.
     struct Control: "a control" {
         /// The control's id, like FR-278.
-        control: At<String>,
+        id = "control": At<String>,
         /// How it is judged.
         mode: Mode,
         /// One line.

@@ -116,8 +116,8 @@ enum Raw {
     Text(String),
     /// A plain scalar that YAML takes for something else than text.
     Verbatim,
-    List(Vec<Spanned<Raw>>),
-    Map(Vec<(Spanned<KeyText>, Spanned<Raw>)>),
+    List(Vec<Spanned<Self>>),
+    Map(Vec<(Spanned<KeyText>, Spanned<Self>)>),
 }
 
 /// A key as text; what is no text is refused.
@@ -282,7 +282,7 @@ fn place(location: &Location) -> Place {
         bytes: span
             .byte_offset()
             .zip(span.byte_len())
-            .map(|(start, length)| (number(start.into()), number(length.into()))),
+            .map(|(start, length)| (number(start), number(length))),
     }
 }
 

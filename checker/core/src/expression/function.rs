@@ -290,6 +290,10 @@ fn length<'b, 'v>(
 }
 
 /// `matches` with each pattern compiled once in the process.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the interpreter hands the arguments over"
+)]
 fn cached_matches<'b, 'v>(
     arguments: Vec<CowVal<'b, 'v>>,
 ) -> Result<CowVal<'b, 'v>, ExecutionError> {

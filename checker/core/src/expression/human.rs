@@ -62,11 +62,12 @@ fn joined(items: impl Iterator<Item = String>, count: usize) -> String {
     if count == 0 {
         return "none".to_owned();
     }
-    let mut text = items.take(ITEMS).collect::<Vec<_>>().join(", ");
+    let text = items.take(ITEMS).collect::<Vec<_>>().join(", ");
     if count > ITEMS {
-        text.push_str(&format!(" and {} more", count - ITEMS));
+        format!("{text} and {} more", count - ITEMS)
+    } else {
+        text
     }
-    text
 }
 
 fn shortened(text: &str) -> String {

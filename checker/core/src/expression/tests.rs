@@ -1,4 +1,11 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::too_many_lines,
+    reason = "tests, most of them tables"
+)]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -686,7 +693,7 @@ fn expressions_are_shared_between_threads() {
     std::thread::scope(|threads| {
         for _ in 0..4 {
             threads.spawn(|| {
-                with_deep_stack(|| assert_eq!(expression.evaluate(&bindings(&secret())), Ok(true)))
+                with_deep_stack(|| assert_eq!(expression.evaluate(&bindings(&secret())), Ok(true)));
             });
         }
     });
@@ -719,7 +726,7 @@ fn judging_is_fast() {
             .sum::<usize>()
     });
     let elapsed = started.elapsed();
-    println!("{count} subjects, {} rules: {elapsed:?}", rules.len());
+    eprintln!("{count} subjects, {} rules: {elapsed:?}", rules.len());
     assert_eq!(held, 3 * count);
     assert!(elapsed.as_secs() < 10, "{elapsed:?}");
 }

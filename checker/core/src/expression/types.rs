@@ -36,13 +36,13 @@ pub enum Type {
     /// A point in time, UTC.
     Time,
     /// A list of equals.
-    List(Box<Type>),
+    List(Box<Self>),
     /// Text keys to values of one type.
-    Map(Box<Type>),
+    Map(Box<Self>),
     /// A thing with named fields.
     Object(Arc<Object>),
     /// A value or `null`.
-    Optional(Box<Type>),
+    Optional(Box<Self>),
     /// The literal `null`. No fact has this type.
     Null,
     /// Anything: the items of an empty list literal, or what an error already reported stands for. No fact
@@ -347,8 +347,8 @@ impl<T: Typed> Typed for Box<T> {
 }
 
 /// A CEL map with text keys.
-pub fn map(entries: HashMap<String, Value>) -> Value {
-    Value::from(entries)
+pub fn map(entries: impl IntoIterator<Item = (String, Value)>) -> Value {
+    Value::from(entries.into_iter().collect::<HashMap<_, _>>())
 }
 
 /// Joins the lines of a doc comment into one sentence or more.
