@@ -254,9 +254,9 @@ impl Checker<'_> {
         }
     }
 
-    /// Reports what is wrong against the option whose shape the value has.
+    /// A value for one of several types: the first that fits, otherwise what is wrong with the nearest of its shape.
     fn assign_either(&mut self, expr: &Expr, options: &[Type], wanted: &Type, name: &str) {
-        let shaped = options.iter().find(|option| {
+        let shaped = options.iter().filter(|option| {
             matches!(
                 (&expr.kind, option),
                 (ExprKind::Object(_), Type::Object(_) | Type::Map(_))
@@ -264,8 +264,20 @@ impl Checker<'_> {
                     | (ExprKind::Text(_), Type::Text | Type::Words(_))
             )
         });
-        match shaped {
-            Some(option) => self.assign(expr, option, name),
+        let mut best: Option<Problems> = None;
+        for option in shaped {
+            let before = std::mem::replace(self.problems, self.problems.emptied());
+            self.assign(expr, option, name);
+            let found = std::mem::replace(self.problems, before);
+            if found.is_empty() {
+                return;
+            }
+            if best.as_ref().is_none_or(|best| found.len() < best.len()) {
+                best = Some(found);
+            }
+        }
+        match best {
+            Some(found) => self.problems.extend(found),
             None => {
                 let found = self.infer(expr);
                 if !fits(&found, wanted, self.schema) {

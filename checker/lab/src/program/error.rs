@@ -170,6 +170,15 @@ impl Problems {
         self.found.push(error);
     }
 
+    /// Nothing found yet in the same file.
+    pub(crate) fn emptied(&self) -> Self {
+        Self::of(&self.path)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.found.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }

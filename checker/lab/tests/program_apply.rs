@@ -1,0 +1,295 @@
+//! Applying programs to the embedded AWS, and refusing to apply them anywhere else.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+use std::path::{Path, PathBuf};
+
+use aws_types::SdkConfig;
+use checker_lab::program::{Applied, ApplyError, ApplyOptions, Program, apply};
+use checker_lab::{Lab, LabOptions};
+
+const RESOURCES: &str = "tests/data/program/resources.yaml";
+
+fn options(lab: &Lab) -> ApplyOptions {
+    ApplyOptions {
+        account: lab.account().to_owned(),
+        stand_in: Some(PathBuf::from("/usr/bin/true")),
+    }
+}
+
+fn program(text: &str) -> (tempfile::TempDir, Program) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("Pulumi.yaml"), text).unwrap();
+    std::fs::write(
+        folder.path().join("Pulumi.test.yaml"),
+        "config: {aws:defaultTags: {tags: {tenant_id: totara-bank, environment: test}}}\n",
+    )
+    .unwrap();
+    let loaded = Program::load(folder.path(), "test").unwrap_or_else(|errors| panic!("{errors}"));
+    (folder, loaded)
+}
+
+async fn applied(lab: &Lab, text: &str) -> Applied {
+    let (_folder, program) = program(text);
+    apply(&program, &lab.sdk_config(), &options(lab))
+        .await
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The error of a program that can't be applied, as `line:column: message`.
+async fn refused(lab: &Lab, text: &str, options: &ApplyOptions) -> (String, Option<String>) {
+    let (_folder, program) = program(text);
+    match apply(&program, &lab.sdk_config(), options).await {
+        Err(ApplyError::Program(errors)) => {
+            let error = &errors.errors()[0];
+            (
+                format!("{}:{}: {}", error.line, error.column, error.message),
+                error.help.clone(),
+            )
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn only_loopback_endpoints_are_accepted() {
+    let (_folder, program) = program("name: a\nruntime: yaml\n");
+    let options = ApplyOptions::default();
+    for endpoint in [
+        "https://secretsmanager.eu-west-1.amazonaws.com",
+        "http://10.0.0.1:4566",
+        "http://127.0.0.1@example.com:80",
+        "http://localhost.example.com",
+        "http://0.0.0.0:1",
+        "http://[::ffff:10.0.0.1]:1",
+        "not an address",
+    ] {
+        let config = SdkConfig::builder().endpoint_url(endpoint).build();
+        let error = apply(&program, &config, &options).await.unwrap_err();
+        assert!(
+            matches!(error, ApplyError::NotLoopback(_)),
+            "{endpoint}: {error}"
+        );
+        assert!(error.to_string().contains("pulumi up"), "{error}");
+    }
+    let error = apply(&program, &SdkConfig::builder().build(), &options)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ApplyError::NoEndpoint), "{error}");
+    for endpoint in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1"] {
+        let config = SdkConfig::builder().endpoint_url(endpoint).build();
+        apply(&program, &config, &options).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_programs_of_this_repository_apply_in_every_stage() {
+    for stage in ["dev", "prod"] {
+        let lab = Lab::start(LabOptions::default()).await.unwrap();
+        let mut names = Vec::new();
+        for folder in [
+            "../../infra-pulumi-yaml/prerequisites",
+            "../../infra-pulumi-yaml",
+        ] {
+            let program =
+                Program::load(Path::new(folder), stage).unwrap_or_else(|errors| panic!("{errors}"));
+            let applied = apply(&program, &lab.sdk_config(), &options(&lab))
+                .await
+                .unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(applied.resources.len(), program.resources().len());
+            names.extend(applied.resources.into_iter().map(|resource| resource.name));
+        }
+        assert!(
+            names.contains(&"sanctionsKeyRotation".to_owned()),
+            "{names:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn resources_get_what_the_provider_computes() {
+    let lab = Lab::start(LabOptions::default()).await.unwrap();
+    let text = std::fs::read_to_string(RESOURCES).unwrap();
+    let applied = applied(&lab, &text).await;
+    let account = lab.account();
+    let region = lab.region();
+    let outputs = |name: &str| applied.outputs[name].as_str().unwrap().to_owned();
+    for (name, wanted) in [
+        ("role", format!("arn:aws:iam::{account}:role/service/role")),
+        ("policy", format!("arn:aws:iam::{account}:policy/policy")),
+        ("alias", format!("arn:aws:kms:{region}:{account}:alias/own")),
+        (
+            "function",
+            format!("arn:aws:lambda:{region}:{account}:function:stood-in"),
+        ),
+        (
+            "parameter",
+            format!("arn:aws:ssm:{region}:{account}:parameter/a/b"),
+        ),
+        (
+            "group",
+            format!("arn:aws:logs:{region}:{account}:log-group:/a/b"),
+        ),
+        (
+            "rule",
+            format!("arn:aws:events:{region}:{account}:rule/rule"),
+        ),
+        ("topic", format!("arn:aws:sns:{region}:{account}:topic")),
+        ("queue", format!("arn:aws:sqs:{region}:{account}:queue")),
+        (
+            "trail",
+            format!("arn:aws:cloudtrail:{region}:{account}:trail/trail"),
+        ),
+        ("bucket", "arn:aws:s3:::bucket-of-trails".to_owned()),
+        ("tag", "totara-bank".to_owned()),
+        ("overridden", "own".to_owned()),
+        ("account", account.to_owned()),
+        ("region", region.to_owned()),
+        ("found", "x".to_owned()),
+    ] {
+        assert_eq!(outputs(name), wanted, "{name}");
+    }
+    assert_eq!(outputs("secure"), "[secret]");
+    let stored: Vec<&str> = applied
+        .resources
+        .iter()
+        .filter(|resource| resource.stored_only)
+        .map(|resource| resource.name.as_str())
+        .collect();
+    assert_eq!(stored, ["bucket", "bucketPolicy", "alarm"]);
+    let stood_in: Vec<(&str, &str)> = applied
+        .stood_in
+        .iter()
+        .map(|found| (found.function.as_str(), found.archive.as_str()))
+        .collect();
+    assert_eq!(stood_in, [("stood-in", "./dist/rotation.zip")]);
+    let topic = applied
+        .resources
+        .iter()
+        .find(|found| found.name == "topic")
+        .unwrap();
+    assert_eq!(topic.position.line, 150);
+    assert_eq!(topic.tags.as_ref().unwrap()["environment"], "test");
+    let described = aws_sdk_cloudwatchlogs::Client::new(&lab.sdk_config())
+        .describe_log_groups()
+        .send()
+        .await
+        .unwrap();
+    let group = &described.log_groups()[0];
+    assert_eq!(group.retention_in_days(), Some(3653));
+    assert_eq!(group.deletion_protection_enabled(), Some(true));
+}
+
+#[tokio::test]
+async fn the_same_program_makes_the_same_resources() {
+    let text = std::fs::read_to_string(RESOURCES).unwrap();
+    let first = Lab::start(LabOptions::default()).await.unwrap();
+    let second = Lab::start(LabOptions::default()).await.unwrap();
+    let names = |applied: &Applied| -> Vec<(String, String)> {
+        applied
+            .resources
+            .iter()
+            .filter(|resource| {
+                resource.kind != "aws:sqs/queue:Queue"
+                    && resource.kind != "aws:sqs/queuePolicy:QueuePolicy"
+            })
+            .map(|resource| (resource.name.clone(), resource.id.clone()))
+            .collect()
+    };
+    assert_eq!(
+        names(&applied(&first, &text).await),
+        names(&applied(&second, &text).await)
+    );
+}
+
+#[tokio::test]
+async fn what_the_target_refuses_is_said_at_the_resource() {
+    let lab = Lab::start(LabOptions::default()).await.unwrap();
+    let text = "name: a\nruntime: yaml\nresources:\n  alias:\n    type: aws:kms:Alias\n    properties:\n      name: alias/a\n      targetKeyId: nothing\n";
+    let (error, _) = refused(&lab, text, &options(&lab)).await;
+    assert!(
+        error.starts_with("4:3: `alias`: `kms:CreateAlias` was refused: "),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_archive_without_a_stand_in_is_said_at_its_property() {
+    let lab = Lab::start(LabOptions::default()).await.unwrap();
+    let text = "name: a\nruntime: yaml\nresources:\n  f:\n    type: aws:lambda:Function\n    properties:\n      role: r\n      code: {fn::fileArchive: ./dist/rotation.zip}\n";
+    let without = ApplyOptions {
+        stand_in: None,
+        ..options(&lab)
+    };
+    let (error, help) = refused(&lab, text, &without).await;
+    assert_eq!(
+        error,
+        "8:7: `f`: `code`: the archive `./dist/rotation.zip` isn't there"
+    );
+    assert!(help.unwrap().contains("build the function `rotation`"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_applied_is_said_at_its_place() {
+    let lab = Lab::start(LabOptions::default()).await.unwrap();
+    for (properties, wanted) in [
+        (
+            "  e:\n    type: aws:cloudwatch:EventArchive\n    properties: {eventSourceArn: x}\n",
+            "4:3: `e`: resources of type `aws:cloudwatch:EventArchive` can't be applied here",
+        ),
+        (
+            "  k:\n    type: aws:kms:Key\n    properties:\n      description: d\n      customKeyStoreId: s\n",
+            "8:7: `k`: `customKeyStoreId`: this property isn't applied here",
+        ),
+        (
+            "  k:\n    type: aws:kms:Key\n    get: {id: x}\n",
+            "6:5: `k`: a resource that is only read (`get`) can't be applied",
+        ),
+        (
+            "  k:\n    type: aws:kms:Alias\n    properties:\n      name: alias/x\n      targetKeyId: ${a}\nvariables:\n  a: {fn::invoke: {function: aws:kms:getAlias, arguments: {name: alias/none}, return: targetKeyArn}}\n",
+            "10:6: `aws:kms:getAlias`: `kms:DescribeKey` was refused: NotFoundException",
+        ),
+    ] {
+        let text = format!("name: a\nruntime: yaml\nresources:\n{properties}");
+        let (error, _) = refused(&lab, &text, &options(&lab)).await;
+        assert!(error.starts_with(wanted), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_of_its_own_brings_its_own_tags_and_region() {
+    let lab = Lab::start(LabOptions::default()).await.unwrap();
+    let text = "name: a\nruntime: yaml\nresources:\n  own:\n    type: pulumi:providers:aws\n    properties:\n      region: eu-west-1\n      defaultTags: {tags: {owner: other}}\n  topic:\n    type: aws:sns:Topic\n    properties: {name: there}\n    options: {provider: \"${own}\"}\n";
+    let applied = applied(&lab, text).await;
+    let topic = applied
+        .resources
+        .iter()
+        .find(|found| found.name == "topic")
+        .unwrap();
+    assert!(
+        topic.id.starts_with("arn:aws:sns:eu-west-1:"),
+        "{}",
+        topic.id
+    );
+    let tags: Vec<_> = topic.tags.clone().unwrap().into_iter().collect();
+    assert_eq!(tags, [("owner".to_owned(), "other".to_owned())]);
+}
+
+#[tokio::test]
+async fn an_account_that_the_settings_forbid_is_refused() {
+    let lab = Lab::start(LabOptions::default()).await.unwrap();
+    let text =
+        "name: a\nruntime: yaml\nconfig:\n  aws:allowedAccountIds: {value: [\"111122223333\"]}\n";
+    let (error, _) = refused(&lab, text, &options(&lab)).await;
+    assert_eq!(
+        error,
+        format!(
+            "1:1: the provider's settings don't allow the account `{}`",
+            lab.account()
+        )
+    );
+}
