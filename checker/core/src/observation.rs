@@ -94,8 +94,6 @@ pub struct Origin {
     pub request_ids: Vec<String>,
     /// How many pages there were.
     pub pages: u32,
-    /// The server's clock on the last page, where it sent one.
-    pub server_date: Option<String>,
 }
 
 /// One question with what came of it.
@@ -212,7 +210,9 @@ impl Facts {
 #[derive(Debug, thiserror::Error)]
 pub enum EvidenceError {
     /// The text is not a record of this version.
-    #[error("read evidence `{name}`: line {line}, column {column} is not what a record holds there")]
+    #[error(
+        "read evidence `{name}`: line {line}, column {column} is not what a record holds there"
+    )]
     Unreadable {
         /// The name of the text.
         name: String,
@@ -226,14 +226,13 @@ pub enum EvidenceError {
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(
-        String::with_capacity(bytes.len() * 2),
-        |mut text, byte| {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
             // Writing to a string cannot fail.
             let _ = write!(text, "{byte:02x}");
             text
-        },
-    )
+        })
 }
 
 /// When something was observed or happened.

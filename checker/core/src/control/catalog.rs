@@ -137,7 +137,7 @@ pub struct Inspect {
 /// What an inspection looks at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Population {
-    /// The name of its [`PopulationDecl`].
+    /// The name of its [`PopulationDecl`](super::PopulationDecl).
     pub of: String,
     /// The variable that stands for a member.
     pub variable: String,

@@ -1,0 +1,142 @@
+//! The only reader of AWS: turns an [`Observation`] into calls and their complete answer.
+//!
+//! In: questions. Out: [`Observed`] with a typed answer or the reason why there is none. An answer is either
+//! complete (every page) or unseen: a page token that comes twice, a missing member or an error half way
+//! through makes all of it unseen. Nothing here changes anything.
+
+use std::sync::Arc;
+
+use aws_types::SdkConfig;
+use checker_core::observation::{Answer, Observation, Observed, Origin, Outcome, Unseen};
+
+mod calls;
+mod kms;
+mod lambda;
+mod page;
+mod secretsmanager;
+mod sts;
+mod tagging;
+mod unseen;
+
+pub(crate) use calls::Calls;
+
+/// How many questions are asked at the same time.
+const CONCURRENT: usize = 8;
+
+/// AWS clients with one counter for all calls.
+#[derive(Clone)]
+pub(crate) struct Aws {
+    region: String,
+    calls: Arc<Calls>,
+    secretsmanager: aws_sdk_secretsmanager::Client,
+    tagging: aws_sdk_resourcegroupstagging::Client,
+    kms: aws_sdk_kms::Client,
+    lambda: aws_sdk_lambda::Client,
+    sts: aws_sdk_sts::Client,
+}
+
+/// An answer with its origin.
+type Seen = Result<(Answer, Origin), Unseen>;
+
+impl Aws {
+    /// Clients of every service that observations need.
+    pub(crate) fn new(config: &SdkConfig) -> Self {
+        let calls = Arc::new(Calls::default());
+        macro_rules! client {
+            ($service:ident) => {
+                $service::Client::from_conf(
+                    $service::config::Builder::from(config)
+                        .interceptor(calls::Counter::new(&calls))
+                        .build(),
+                )
+            };
+        }
+        Self {
+            region: config.region().map(ToString::to_string).unwrap_or_default(),
+            secretsmanager: client!(aws_sdk_secretsmanager),
+            tagging: client!(aws_sdk_resourcegroupstagging),
+            kms: client!(aws_sdk_kms),
+            lambda: client!(aws_sdk_lambda),
+            sts: client!(aws_sdk_sts),
+            calls,
+        }
+    }
+
+    /// What was called so far, retries included.
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// Asks all questions, a few at a time, and tells `done` after each.
+    pub(crate) async fn observe(
+        &self,
+        questions: impl IntoIterator<Item = Observation>,
+        mut done: impl FnMut(&Observed),
+    ) -> Vec<Observed> {
+        let mut waiting = questions.into_iter();
+        let mut running = tokio::task::JoinSet::new();
+        let mut observed = Vec::new();
+        loop {
+            while running.len() < CONCURRENT
+                && let Some(question) = waiting.next()
+            {
+                let aws = self.clone();
+                running.spawn(async move { aws.ask(question).await });
+            }
+            match running.join_next().await {
+                Some(Ok(answer)) => {
+                    done(&answer);
+                    observed.push(answer);
+                }
+                // A task that was cancelled or panicked leaves its question unasked, and a rule that reads it
+                // finds no answer: Inconclusive.
+                Some(Err(_)) => {}
+                None => return observed,
+            }
+        }
+    }
+
+    async fn ask(&self, observation: Observation) -> Observed {
+        let seen = match &observation {
+            Observation::Caller => sts::caller(self).await,
+            Observation::Secrets => secretsmanager::list(self).await,
+            Observation::Secret(arn) => secretsmanager::describe(self, arn).await,
+            Observation::SecretVersions(arn) => secretsmanager::versions(self, arn).await,
+            Observation::SecretPolicy(arn) => secretsmanager::policy(self, arn).await,
+            Observation::TaggedSecrets => tagging::secrets(self).await,
+            Observation::KeyAliases => kms::aliases(self).await,
+            Observation::Key(id) => kms::key(self, id).await,
+            Observation::Function(arn) => lambda::function(self, arn).await,
+            Observation::FunctionPolicy(arn) => lambda::policy(self, arn).await,
+            Observation::Program => Err(Unseen {
+                operation: observation.operation().to_owned(),
+                code: "NoProgram".to_owned(),
+                advice: "give the program with --program DIR".to_owned(),
+            }),
+        };
+        let (outcome, origin) = match seen {
+            Ok((answer, origin)) => (Outcome::Seen(answer), origin),
+            Err(unseen) => (
+                Outcome::Unseen(unseen),
+                Origin {
+                    region: self.region.clone(),
+                    ..Origin::default()
+                },
+            ),
+        };
+        Observed {
+            observation,
+            origin,
+            outcome,
+        }
+    }
+
+    /// The origin of an answer that took one call.
+    fn origin(&self, request_id: Option<&str>) -> Origin {
+        Origin {
+            region: self.region.clone(),
+            request_ids: request_id.map(str::to_owned).into_iter().collect(),
+            pages: 1,
+        }
+    }
+}

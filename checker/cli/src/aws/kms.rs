@@ -1,0 +1,80 @@
+//! Keys and their aliases.
+
+use aws_sdk_kms::operation::RequestId as _;
+use checker_core::observation::Answer;
+use checker_core::observation::answer::{Key, KeyAlias};
+
+use super::page::{Page, every};
+use super::unseen::{incomplete, unseen};
+use super::{Aws, Seen};
+
+/// `ListAliases`, every page.
+pub(super) async fn aliases(aws: &Aws) -> Seen {
+    let operation = "kms:ListAliases";
+    let (rows, origin) = every(operation, &aws.region, |token| async move {
+        let output = aws
+            .kms
+            .list_aliases()
+            .limit(100)
+            .set_marker(token)
+            .send()
+            .await
+            .map_err(|error| unseen(operation, &error))?;
+        let next = output.next_marker().map(str::to_owned);
+        if output.truncated() && next.is_none() {
+            return Err(incomplete(operation, "NextMarker"));
+        }
+        Ok(Page {
+            next: next.filter(|_| output.truncated()),
+            request_id: output.request_id().map(str::to_owned),
+            rows: output
+                .aliases()
+                .iter()
+                .map(|row| {
+                    Ok(KeyAlias {
+                        name: row
+                            .alias_name()
+                            .ok_or_else(|| incomplete(operation, "AliasName"))?
+                            .to_owned(),
+                        key_id: row.target_key_id().map(str::to_owned),
+                    })
+                })
+                .collect::<Result<_, _>>()?,
+        })
+    })
+    .await?;
+    Ok((Answer::KeyAliases(rows), origin))
+}
+
+/// `DescribeKey`.
+pub(super) async fn key(aws: &Aws, id: &str) -> Seen {
+    let operation = "kms:DescribeKey";
+    let output = match aws.kms.describe_key().key_id(id).send().await {
+        Ok(output) => output,
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|error| error.is_not_found_exception()) =>
+        {
+            return Ok((Answer::Key(None), aws.origin(None)));
+        }
+        Err(error) => return Err(unseen(operation, &error)),
+    };
+    let metadata = output
+        .key_metadata()
+        .ok_or_else(|| incomplete(operation, "KeyMetadata"))?;
+    let text = |member: Option<&str>, name: &str| {
+        member
+            .map(str::to_owned)
+            .ok_or_else(|| incomplete(operation, name))
+    };
+    let key = Key {
+        id: metadata.key_id().to_owned(),
+        arn: text(metadata.arn(), "Arn")?,
+        manager: text(metadata.key_manager().map(|it| it.as_str()), "KeyManager")?,
+        origin: text(metadata.origin().map(|it| it.as_str()), "Origin")?,
+        state: text(metadata.key_state().map(|it| it.as_str()), "KeyState")?,
+        multi_region: metadata.multi_region().unwrap_or(false),
+    };
+    Ok((Answer::Key(Some(key)), aws.origin(output.request_id())))
+}

@@ -1,0 +1,80 @@
+//! Functions and who may invoke them.
+
+use aws_sdk_lambda::operation::RequestId as _;
+use checker_core::observation::Answer;
+use checker_core::observation::answer::Function;
+
+use super::unseen::{incomplete, unseen};
+use super::{Aws, Seen};
+
+/// `GetFunction`. Values of environment variables are dropped here; only their names are kept.
+pub(super) async fn function(aws: &Aws, name: &str) -> Seen {
+    let operation = "lambda:GetFunction";
+    let output = match aws.lambda.get_function().function_name(name).send().await {
+        Ok(output) => output,
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|error| error.is_resource_not_found_exception()) =>
+        {
+            return Ok((Answer::Function(None), aws.origin(None)));
+        }
+        Err(error) => return Err(unseen(operation, &error)),
+    };
+    let found = output
+        .configuration()
+        .ok_or_else(|| incomplete(operation, "Configuration"))?;
+    let text = |member: Option<&str>, name: &str| {
+        member
+            .map(str::to_owned)
+            .ok_or_else(|| incomplete(operation, name))
+    };
+    let mut names: Vec<String> = found
+        .environment()
+        .and_then(|environment| environment.variables())
+        .map(|variables| variables.keys().cloned().collect())
+        .unwrap_or_default();
+    names.sort();
+    let function = Function {
+        arn: text(found.function_arn(), "FunctionArn")?,
+        name: text(found.function_name(), "FunctionName")?,
+        state: text(found.state().map(|state| state.as_str()), "State")?,
+        // A function from an image has no runtime.
+        runtime: found
+            .runtime()
+            .map(|runtime| runtime.as_str().to_owned())
+            .unwrap_or_default(),
+        architectures: found
+            .architectures()
+            .iter()
+            .map(|architecture| architecture.as_str().to_owned())
+            .collect(),
+        memory: i64::from(found.memory_size().unwrap_or_default()),
+        timeout: i64::from(found.timeout().unwrap_or_default()),
+        role_arn: text(found.role(), "Role")?,
+        environment_names: names,
+    };
+    Ok((
+        Answer::Function(Some(function)),
+        aws.origin(output.request_id()),
+    ))
+}
+
+/// `GetPolicy`.
+pub(super) async fn policy(aws: &Aws, name: &str) -> Seen {
+    let operation = "lambda:GetPolicy";
+    match aws.lambda.get_policy().function_name(name).send().await {
+        Ok(output) => Ok((
+            Answer::FunctionPolicy(output.policy().map(str::to_owned)),
+            aws.origin(output.request_id()),
+        )),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|error| error.is_resource_not_found_exception()) =>
+        {
+            Ok((Answer::FunctionPolicy(None), aws.origin(None)))
+        }
+        Err(error) => Err(unseen(operation, &error)),
+    }
+}

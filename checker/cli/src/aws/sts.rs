@@ -1,0 +1,30 @@
+//! Who asks.
+
+use aws_sdk_sts::operation::RequestId as _;
+use checker_core::observation::Answer;
+use checker_core::observation::answer::Caller;
+
+use super::unseen::{incomplete, unseen};
+use super::{Aws, Seen};
+
+/// `GetCallerIdentity`.
+pub(super) async fn caller(aws: &Aws) -> Seen {
+    let operation = "sts:GetCallerIdentity";
+    let output = aws
+        .sts
+        .get_caller_identity()
+        .send()
+        .await
+        .map_err(|error| unseen(operation, &error))?;
+    let caller = Caller {
+        account: output
+            .account()
+            .ok_or_else(|| incomplete(operation, "Account"))?
+            .to_owned(),
+        arn: output
+            .arn()
+            .ok_or_else(|| incomplete(operation, "Arn"))?
+            .to_owned(),
+    };
+    Ok((Answer::Caller(caller), aws.origin(output.request_id())))
+}

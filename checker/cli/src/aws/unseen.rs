@@ -1,0 +1,70 @@
+//! Why AWS did not answer, in words that help and never quote a response.
+
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use checker_core::observation::Unseen;
+
+/// The reason behind a failed call. Only codes are kept: messages and bodies may quote what must not be logged.
+pub(super) fn unseen<E, R>(operation: &str, error: &SdkError<E, R>) -> Unseen
+where
+    E: ProvideErrorMetadata,
+{
+    let (code, advice) = match error {
+        SdkError::ServiceError(context) => {
+            let code = context.err().code().unwrap_or("UnknownError").to_owned();
+            let advice = service_advice(operation, &code);
+            (code, advice)
+        }
+        SdkError::TimeoutError(_) => (
+            "Timeout".to_owned(),
+            "AWS did not answer in time; run again, or look at the network".to_owned(),
+        ),
+        SdkError::DispatchFailure(_) => (
+            "NoConnection".to_owned(),
+            "no connection, or no credentials; look at the network, the endpoint and the profile"
+                .to_owned(),
+        ),
+        SdkError::ResponseError(_) => (
+            "MalformedAnswer".to_owned(),
+            "the answer could not be read; run again, and report it if it stays".to_owned(),
+        ),
+        SdkError::ConstructionFailure(_) => (
+            "RequestNotBuilt".to_owned(),
+            "the request could not be built; look at region and credentials".to_owned(),
+        ),
+        _ => (
+            "UnknownError".to_owned(),
+            "run again, and report it if it stays".to_owned(),
+        ),
+    };
+    Unseen {
+        operation: operation.to_owned(),
+        code,
+        advice,
+    }
+}
+
+/// What to do about an error that AWS itself answered.
+fn service_advice(operation: &str, code: &str) -> String {
+    if code.contains("AccessDenied") || code == "UnauthorizedOperation" || code == "AuthorizationError"
+    {
+        return format!("grant `{operation}` to the identity that runs the checker");
+    }
+    if code.contains("Throttl") || code == "TooManyRequestsException" || code == "RequestLimitExceeded" {
+        return "AWS throttled every attempt; run again when the account is quieter".to_owned();
+    }
+    if code.contains("ExpiredToken") || code.contains("InvalidClientTokenId") || code.contains("UnrecognizedClient")
+    {
+        return "the credentials are not valid (any more); log in again".to_owned();
+    }
+    "AWS refused or failed; run again, and look at the account if it stays".to_owned()
+}
+
+/// An answer that lacks a member it must have.
+pub(super) fn incomplete(operation: &str, member: &str) -> Unseen {
+    Unseen {
+        operation: operation.to_owned(),
+        code: "IncompleteAnswer".to_owned(),
+        advice: format!("the answer lacks `{member}`; it is not used"),
+    }
+}

@@ -1,0 +1,77 @@
+//! The command line: one file a command.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::console::Console;
+use crate::failure::Failure;
+
+mod controls;
+mod iam;
+mod lab;
+mod lambda;
+mod run;
+
+/// Judges how secrets and keys are handled on AWS, against controls written in YAML.
+#[derive(Debug, Parser)]
+#[command(name = "checker", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Judge all controls: on the program in an embedded AWS, or on a live account.
+    Run(run::Arguments),
+    /// List, show and check controls.
+    #[command(subcommand)]
+    Controls(controls::Command),
+    /// Decide and compare IAM policies, offline.
+    #[command(subcommand)]
+    Iam(iam::Command),
+    /// Serve the embedded AWS until interrupted.
+    Lab(lab::Arguments),
+    /// Run the Lambda functions.
+    #[command(subcommand)]
+    Lambda(lambda::Command),
+}
+
+/// Reads the command line and does what it says.
+pub(crate) fn main() -> ExitCode {
+    let console = Console::new();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors, and go to stdout.
+            let code = u8::from(error.use_stderr()) * 2;
+            drop(error.print());
+            return ExitCode::from(code);
+        }
+    };
+    let done = match cli.command {
+        Command::Run(arguments) => run::run(&arguments, console),
+        Command::Controls(command) => controls::controls(&command),
+        Command::Iam(command) => iam::iam(&command),
+        Command::Lab(arguments) => lab::lab(&arguments, console),
+        Command::Lambda(command) => lambda::lambda(&command),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            console.progress_done();
+            console.error(&failure.to_string());
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// A runtime for work that waits.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Broken(format!("failed to start: {error}")))
+}

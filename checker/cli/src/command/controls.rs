@@ -1,0 +1,177 @@
+//! `checker controls`: the catalogue.
+
+use std::path::{Path, PathBuf};
+
+use checker_core::control::{Catalog, Choices, Control, SourceFile};
+use checker_core::diagnostic::{Diagnostic, suggestion};
+use checker_core::population;
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+
+use crate::console::data;
+use crate::failure::Failure;
+use crate::store;
+
+/// What to do with controls.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List all controls.
+    List(List),
+    /// Show one control.
+    Show {
+        /// The control's id.
+        id: String,
+        #[command(flatten)]
+        list: List,
+    },
+    /// Check control files and say what is wrong with them, with positions.
+    Check {
+        #[command(flatten)]
+        folder: Folder,
+    },
+}
+
+/// Where controls are.
+#[derive(Debug, Args)]
+pub(super) struct Folder {
+    /// The folder of control files.
+    #[arg(long, value_name = "DIR", default_value = "controls")]
+    controls: PathBuf,
+    /// The stage whose parameters apply.
+    #[arg(long, default_value = "dev")]
+    stage: String,
+}
+
+/// Options of a listing.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    folder: Folder,
+    /// The form of the listing.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+/// The form of a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Does it.
+pub(super) fn controls(command: &Command) -> Result<u8, Failure> {
+    match command {
+        Command::List(list) => {
+            let catalog = load(&list.folder.controls, &list.folder.stage, &[])?;
+            data(&match list.format {
+                Format::Text => catalog.controls.iter().map(line).collect::<String>(),
+                Format::Json => {
+                    format!("{}\n", json!(catalog.controls.iter().map(row).collect::<Vec<_>>()))
+                }
+            });
+        }
+        Command::Show { id, list } => {
+            let only = std::slice::from_ref(id);
+            let catalog = load(&list.folder.controls, &list.folder.stage, only)?;
+            for control in &catalog.controls {
+                data(&match list.format {
+                    Format::Text => page(control),
+                    Format::Json => format!("{}\n", row(control)),
+                });
+            }
+        }
+        Command::Check { folder } => {
+            let catalog = load(&folder.controls, &folder.stage, &[])?;
+            let rules: usize = catalog
+                .controls
+                .iter()
+                .map(|control| control.rule_ids().count())
+                .sum();
+            data(&format!(
+                "{} controls with {rules} rules, all valid\n",
+                catalog.controls.len()
+            ));
+        }
+    }
+    Ok(0)
+}
+
+/// Reads and proves the controls of a folder; with `only`, those ids.
+pub(super) fn load(folder: &Path, stage: &str, only: &[String]) -> Result<Catalog, Failure> {
+    let files: Vec<SourceFile> = store::control_files(folder)?
+        .into_iter()
+        .map(|(path, text)| SourceFile { path, text })
+        .collect();
+    let choices = Choices {
+        stage: stage.to_owned(),
+        ..Choices::default()
+    };
+    let shown = folder.display().to_string();
+    let mut catalog = Catalog::load(&shown, &files, &population::vocabulary(), &choices)
+        .map_err(Failure::Files)?;
+    for id in only {
+        if catalog.control(id).is_none() {
+            let known = catalog.controls.iter().map(|control| control.id.as_str());
+            return Err(Failure::Files(vec![
+                Diagnostic::whole(&shown, format!("there is no control `{id}`"))
+                    .maybe_help(suggestion(id, known)),
+            ]));
+        }
+    }
+    if !only.is_empty() {
+        catalog.controls.retain(|control| only.contains(&control.id));
+    }
+    Ok(catalog)
+}
+
+fn line(control: &Control) -> String {
+    format!(
+        "{:<8} {:<9} {:>3} rules  {}\n",
+        control.id,
+        control.severity.to_string(),
+        control.rule_ids().count(),
+        control.title
+    )
+}
+
+fn row(control: &Control) -> serde_json::Value {
+    json!({
+        "id": control.id,
+        "title": control.title,
+        "severity": control.severity.to_string(),
+        "owner": control.owner,
+        "mode": control.mode.to_string(),
+        "statement": control.statement.trim(),
+        "rules": control.rule_ids().collect::<Vec<_>>(),
+        "source": control.source.to_string(),
+        "digest": control.digest,
+    })
+}
+
+fn page(control: &Control) -> String {
+    use std::fmt::Write as _;
+    let mut page = format!(
+        "{} {}\nseverity {}, owner {}, {}\n\n{}\n",
+        control.id,
+        control.title,
+        control.severity,
+        control.owner,
+        control.source,
+        control.statement.trim()
+    );
+    for parameter in &control.parameters {
+        // Writing to a string cannot fail.
+        let _ = write!(page, "\nparameter {} = {}", parameter.name, parameter.value);
+    }
+    for check in &control.checks {
+        let _ = write!(page, "\n\n{}", check.id());
+        for rule in check.rule_ids() {
+            let _ = write!(page, "\n  {rule}");
+        }
+    }
+    page.push('\n');
+    page
+}

@@ -1,0 +1,269 @@
+//! What a run judges: the program in an embedded AWS, or a live account.
+//!
+//! Out: a client configuration, the program as an observation, and notes on how it all came about. The lab lives
+//! as long as its subject.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use aws_smithy_http_client::tls;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use checker_core::diagnostic::Diagnostic;
+use checker_core::observation::answer::{self, ProgramValue};
+use checker_core::observation::{Answer, Observation, Observed, Origin, Outcome, Time, Unseen};
+use checker_core::run::Target;
+use checker_lab::program::{Applied, ApplyError, ApplyOptions, Program, ProgramErrors, apply};
+use checker_lab::{Fault, Lab, LabOptions};
+
+use crate::failure::Failure;
+
+/// Type token of a function in the program.
+const FUNCTION: &str = "aws:lambda/function:Function";
+
+/// What is judged.
+pub(crate) struct Subject {
+    /// Lab or AWS.
+    pub(crate) target: Target,
+    /// Clients are made from this.
+    pub(crate) config: SdkConfig,
+    /// The program as an answer.
+    pub(crate) program: Observed,
+    /// What a reader must know.
+    pub(crate) notes: Vec<String>,
+    /// The embedded AWS, where that is what is judged.
+    pub(crate) lab: Option<Lab>,
+}
+
+/// How the embedded AWS is set up.
+#[derive(Debug, Default)]
+pub(crate) struct LabSetup {
+    /// The program's folder.
+    pub(crate) program: PathBuf,
+    /// The stage.
+    pub(crate) stage: String,
+    /// The loopback port; 0 takes a free one.
+    pub(crate) port: u16,
+    /// Further secrets.
+    pub(crate) secrets: u32,
+    /// The time at which it starts.
+    pub(crate) clock: Option<Time>,
+    /// Faults that it shows once the program stands.
+    pub(crate) faults: Vec<Fault>,
+}
+
+impl Subject {
+    /// The program, applied to a fresh embedded AWS.
+    pub(crate) async fn lab(setup: &LabSetup) -> Result<Self, Failure> {
+        let prerequisites = Program::load(&prerequisites(&setup.program), &setup.stage)
+            .map_err(|errors| wrong(&errors))?;
+        let program =
+            Program::load(&setup.program, &setup.stage).map_err(|errors| wrong(&errors))?;
+        let lab = empty_lab(setup).await?;
+        let mut notes = Vec::new();
+        let mut function = None;
+        for part in [&prerequisites, &program] {
+            let applied = apply_to(&lab, part).await?;
+            notes.extend(notes_on(&applied));
+            function = rotation_function(&applied, &setup.stage).or(function);
+        }
+        lab.settle().await;
+        if setup.secrets > 0 {
+            let function = function.ok_or_else(|| {
+                Failure::Usage(
+                    "--lab-secrets needs a rotation function in the program".to_owned(),
+                )
+            })?;
+            lab.fill_secrets(setup.secrets, &function)
+                .map_err(|error| Failure::Broken(format!("failed to {error}")))?;
+        }
+        for fault in &setup.faults {
+            lab.faults().plant(fault.clone());
+        }
+        Ok(Self {
+            target: Target::Lab,
+            config: lab.sdk_config(),
+            program: observed(&[&prerequisites, &program]),
+            notes,
+            lab: Some(lab),
+        })
+    }
+
+    /// A live account, with the credentials of the environment.
+    pub(crate) async fn aws(
+        program: &Path,
+        stage: &str,
+        endpoint: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest())
+            .http_client(
+                aws_smithy_http_client::Builder::new()
+                    .tls_provider(tls::Provider::Rustls(
+                        tls::rustls_provider::CryptoMode::Ring,
+                    ))
+                    .build_https(),
+            )
+            .retry_config(RetryConfig::standard().with_max_attempts(6))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_secs(5))
+                    .operation_attempt_timeout(Duration::from_secs(20))
+                    .operation_timeout(Duration::from_secs(90))
+                    .build(),
+            );
+        if let Some(endpoint) = endpoint {
+            loader = loader.endpoint_url(endpoint);
+        }
+        let config = loader.load().await;
+        if config.region().is_none() {
+            return Err(Failure::Usage(
+                "no AWS region is set (set AWS_REGION, or a region in the profile)".to_owned(),
+            ));
+        }
+        Ok(Self {
+            target: Target::Aws,
+            config,
+            program: observed_if_there(program, stage)?,
+            notes: Vec::new(),
+            lab: None,
+        })
+    }
+}
+
+/// An embedded AWS with nothing in it.
+pub(crate) async fn empty_lab(setup: &LabSetup) -> Result<Lab, Failure> {
+    Lab::start(LabOptions {
+        port: setup.port,
+        clock: setup.clock,
+        ..LabOptions::default()
+    })
+    .await
+    .map_err(|error| Failure::Broken(format!("failed to {error}")))
+}
+
+async fn apply_to(lab: &Lab, program: &Program) -> Result<Applied, Failure> {
+    let options = ApplyOptions {
+        account: lab.account().to_owned(),
+        stand_in: std::env::current_exe().ok(),
+    };
+    apply(program, &lab.sdk_config(), &options)
+        .await
+        .map_err(|error| match error {
+            ApplyError::Program(errors) => wrong(&errors),
+            ApplyError::NoEndpoint | ApplyError::NotLoopback(_) => {
+                Failure::Broken(format!("failed to apply the program: {error}"))
+            }
+        })
+}
+
+/// The prerequisites beside the program, otherwise the repository's.
+fn prerequisites(program: &Path) -> PathBuf {
+    let own = program.join("prerequisites");
+    if own.join("Pulumi.yaml").exists() {
+        return own;
+    }
+    let repository = Path::new("infra-pulumi-yaml").join("prerequisites");
+    if repository.exists() { repository } else { own }
+}
+
+fn wrong(errors: &ProgramErrors) -> Failure {
+    Failure::Files(
+        errors
+            .errors()
+            .iter()
+            .map(|error| {
+                Diagnostic::at(
+                    &error.path,
+                    usize::try_from(error.line).unwrap_or_default(),
+                    usize::try_from(error.column).unwrap_or_default(),
+                    &error.message,
+                )
+                .maybe_help(error.help.clone())
+            })
+            .collect(),
+    )
+}
+
+fn notes_on(applied: &Applied) -> Vec<String> {
+    let stood_in = applied.stood_in.iter().map(|function| {
+        format!(
+            "{} is not built, so the checker itself serves {} in the lab",
+            function.archive, function.function
+        )
+    });
+    let stored: Vec<&str> = applied
+        .resources
+        .iter()
+        .filter(|resource| resource.stored_only)
+        .map(|resource| resource.name.as_str())
+        .collect();
+    let stored = (!stored.is_empty()).then(|| {
+        format!(
+            "the lab keeps {} as stored configuration only",
+            stored.join(", ")
+        )
+    });
+    let lints = applied.lints.iter().map(ToString::to_string);
+    stood_in.chain(stored).chain(lints).collect()
+}
+
+fn rotation_function(applied: &Applied, stage: &str) -> Option<String> {
+    let name = format!("bank-secrets-rotation-{stage}");
+    applied
+        .resources
+        .iter()
+        .find(|resource| {
+            resource.kind == FUNCTION
+                && resource.inputs.get("name").and_then(|it| it.as_str()) == Some(&name)
+        })
+        .and_then(|resource| resource.arn.clone())
+}
+
+/// The program of a live account's stack, where its folder was given.
+fn observed_if_there(program: &Path, stage: &str) -> Result<Observed, Failure> {
+    if !program.join("Pulumi.yaml").exists() {
+        return Ok(Observed {
+            observation: Observation::Program,
+            origin: Origin::default(),
+            outcome: Outcome::Unseen(Unseen {
+                operation: "program".to_owned(),
+                code: "NoProgram".to_owned(),
+                advice: "give the folder of the program with --program DIR".to_owned(),
+            }),
+        });
+    }
+    let program = Program::load(program, stage).map_err(|errors| wrong(&errors))?;
+    Ok(observed(&[&program]))
+}
+
+fn observed(programs: &[&Program]) -> Observed {
+    let values = programs
+        .iter()
+        .flat_map(|program| program.secret_values())
+        .map(|found| ProgramValue {
+            resource: found.name,
+            kind: "value".to_owned(),
+            property: found.why,
+            place: format!("{}:{}", found.path, found.position),
+        })
+        .collect();
+    let name = programs
+        .iter()
+        .map(|program| program.name())
+        .collect::<Vec<_>>()
+        .join("+");
+    let resources = programs
+        .iter()
+        .map(|program| program.resources().len())
+        .sum::<usize>();
+    Observed {
+        observation: Observation::Program,
+        origin: Origin::default(),
+        outcome: Outcome::Seen(Answer::Program(answer::Program {
+            name,
+            resources: i64::try_from(resources).unwrap_or(i64::MAX),
+            values,
+        })),
+    }
+}

@@ -1,0 +1,202 @@
+//! The built checker on the committed program, and on changed copies of it, through the lab.
+//!
+//! `data/programs.json` holds the changes with the rules that must fail, exactly. With `UPDATE=1` the run on the
+//! committed program is recorded for the tests of the core (`checker/core/tests/data/recording.json`).
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test harness stops at the first thing that is not as it should be"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// A changed program, and what the checker must say of it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    /// Replacements in the program's files.
+    #[serde(default)]
+    replace: Vec<Replacement>,
+    /// Further arguments of `checker run`.
+    #[serde(default)]
+    arguments: Vec<String>,
+    /// Exactly these rules fail.
+    #[serde(default)]
+    fails: BTreeSet<String>,
+    /// Exactly these rules are inconclusive.
+    #[serde(default)]
+    inconclusive: BTreeSet<String>,
+    exit: i32,
+    /// What stderr must hold.
+    #[serde(default)]
+    says: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Replacement {
+    file: String,
+    from: String,
+    to: String,
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let text = fs::read_to_string(here("tests/data/programs.json")).unwrap();
+    let cases: Vec<Case> = serde_json::from_str(&text).unwrap();
+    let mut trials = vec![Trial::test("the committed program passes", committed)];
+    for case in cases {
+        trials.push(Trial::test(format!("changed::{}", case.name), move || {
+            changed(&case)
+        }));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn committed() -> Result<(), Failed> {
+    let out = tempfile::tempdir().unwrap();
+    let output = checker(&["run", "--out", out.path().to_str().unwrap()], &repository());
+    if output.status.code() != Some(0) {
+        return Err(failed("the committed program", &output));
+    }
+    let latest = out.path().join("latest");
+    for file in ["run.json", "junit.xml"] {
+        assert!(latest.join(file).exists(), "{file} is missing");
+    }
+    if std::env::var_os("UPDATE").is_some() {
+        record(&latest);
+    }
+    Ok(())
+}
+
+/// Keeps the facts of a run for the tests of the core.
+fn record(run: &Path) {
+    let about: Value = read(&run.join("run.json"));
+    let mut facts: Vec<Value> = fs::read_dir(run.join("evidence"))
+        .unwrap()
+        .map(|entry| read(&entry.unwrap().path()))
+        .collect();
+    facts.sort_by_key(|fact| fact["observation"].to_string());
+    let recording = json!({
+        "now": about["started"], "stage": about["stage"], "account": about["account"],
+        "region": about["region"], "facts": facts,
+    });
+    let path = here("../core/tests/data/recording.json");
+    fs::write(path, serde_json::to_string_pretty(&recording).unwrap() + "\n").unwrap();
+}
+
+fn changed(case: &Case) -> Result<(), Failed> {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("program");
+    copy(&repository().join("infra-pulumi-yaml"), &program);
+    for replacement in &case.replace {
+        let path = program.join(&replacement.file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(
+            text.contains(&replacement.from),
+            "{} does not hold {:?}",
+            replacement.file,
+            replacement.from
+        );
+        fs::write(&path, text.replace(&replacement.from, &replacement.to)).unwrap();
+    }
+    let out = folder.path().join("out");
+    let mut arguments = vec![
+        "run".to_owned(),
+        "--program".to_owned(),
+        program.display().to_string(),
+        "--out".to_owned(),
+        out.display().to_string(),
+    ];
+    arguments.extend(case.arguments.clone());
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let output = checker(&arguments, &repository());
+    if output.status.code() != Some(case.exit) {
+        return Err(failed(&format!("exit {} was expected", case.exit), &output));
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    for text in &case.says {
+        if !stderr.contains(text) {
+            return Err(failed(&format!("{text:?} was expected on stderr"), &output));
+        }
+    }
+    if case.exit == 2 {
+        return Ok(());
+    }
+    let run: Value = read(&out.join("latest/run.json"));
+    let (fails, inconclusive) = (with(&run, "fail"), with(&run, "inconclusive"));
+    if fails == case.fails && inconclusive == case.inconclusive {
+        return Ok(());
+    }
+    Err(Failed::from(format!(
+        "fails {fails:?}, expected {:?}; inconclusive {inconclusive:?}, expected {:?}",
+        case.fails, case.inconclusive
+    )))
+}
+
+fn with(run: &Value, verdict: &str) -> BTreeSet<String> {
+    let mut rules = BTreeSet::new();
+    for control in run["controls"].as_array().unwrap() {
+        for finding in control["findings"].as_array().unwrap() {
+            if finding["verdict"] == verdict {
+                rules.insert(format!(
+                    "{}.{}",
+                    control["id"].as_str().unwrap(),
+                    finding["assertion"].as_str().unwrap()
+                ));
+            }
+        }
+    }
+    rules
+}
+
+fn checker(arguments: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_checker"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .expect("the checker starts")
+}
+
+fn failed(what: &str, output: &Output) -> Failed {
+    Failed::from(format!(
+        "{what}; exit {:?}\n{}",
+        output.status.code(),
+        String::from_utf8_lossy(&output.stderr)
+    ))
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn read(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap()
+}
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn repository() -> PathBuf {
+    here("../..")
+}

@@ -1,0 +1,436 @@
+//! From facts to verdicts: pure, and the same for a nightly run, a test, a gate and a later verification.
+//!
+//! In: the catalogue, the facts and the [`Setting`] (which holds the time). Out: a [`Run`]. Every finding says
+//! why, down to the values compared, the evidence and the line of the control.
+
+use std::collections::BTreeMap;
+
+use cel::Value;
+
+use crate::control::{Catalog, Check, Control, Filter, Inspect, Rule};
+use crate::expression::types::Typed as _;
+use crate::expression::{Bindings, Expression, Path, with_deep_stack};
+use crate::observation::{Facts, Observation, Time, Unseen};
+use crate::population::{Item, Noun, Reads, Setting};
+use crate::run::{self, ControlRun, Finding, Run, Target};
+use crate::verdict::Verdict;
+
+/// What a run reports about itself besides its verdicts.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// What was judged.
+    pub target: Target,
+    /// When the verdicts stood.
+    pub finished: Time,
+    /// What a reader must know about how the facts came about.
+    pub notes: Vec<String>,
+    /// What the run could not prove.
+    pub not_proven: Vec<String>,
+    /// Calls that the checker made.
+    pub api_calls: BTreeMap<String, u64>,
+}
+
+/// Judges all controls.
+pub fn judge(catalog: &Catalog, facts: &Facts, setting: &Setting, about: About) -> Run {
+    let controls: Vec<ControlRun> = with_deep_stack(|| {
+        let populations = Populations::new(catalog, facts, setting);
+        catalog
+            .controls
+            .iter()
+            .map(|control| judge_control(control, &populations))
+            .collect()
+    });
+    let digests: Vec<String> = controls
+        .iter()
+        .map(|control| control.digest.clone())
+        .collect();
+    Run {
+        version: run::VERSION,
+        run_id: run::run_id(setting.now, facts, &digests),
+        target: about.target,
+        stage: setting.stage.clone(),
+        account: setting.account.clone(),
+        region: setting.region.clone(),
+        started: setting.now,
+        finished: about.finished,
+        tool: format!("checker {}", env!("CARGO_PKG_VERSION")),
+        // No control at all is refused when the catalogue is loaded; were it not, nothing is not a pass.
+        verdict: Verdict::over(controls.iter().map(|control| control.verdict))
+            .unwrap_or(Verdict::Inconclusive),
+        summary: controls.iter().map(ControlRun::summary).collect(),
+        controls,
+        not_proven: about.not_proven,
+        notes: about.notes,
+        api_calls: about.api_calls,
+    }
+}
+
+fn judge_control(control: &Control, populations: &Populations<'_>) -> ControlRun {
+    let mut findings = Vec::new();
+    for check in &control.checks {
+        match check {
+            Check::Inspect(inspect) => {
+                findings.extend(judge_inspect(control, inspect, populations))
+            }
+            Check::Iam(_) | Check::Probe(_) => {}
+        }
+    }
+    let verdict = Verdict::over(findings.iter().map(|finding| finding.verdict))
+        .unwrap_or(Verdict::Inconclusive);
+    ControlRun {
+        id: control.id.clone(),
+        title: control.title.clone(),
+        severity: control.severity.to_string(),
+        owner: control.owner.clone(),
+        mode: control.mode.to_string(),
+        statement: control.statement.trim().to_owned(),
+        remediation: control
+            .remediation
+            .as_ref()
+            .map(|remediation| remediation.text.trim().to_owned())
+            .unwrap_or_default(),
+        digest: control.digest.clone(),
+        parameters: control
+            .parameters
+            .iter()
+            .map(|parameter| (parameter.name.clone(), parameter.value.to_string()))
+            .collect(),
+        verdict,
+        findings,
+    }
+}
+
+fn judge_inspect(
+    control: &Control,
+    inspect: &Inspect,
+    populations: &Populations<'_>,
+) -> Vec<Finding> {
+    let population = populations.select(control, inspect);
+    let mut findings = vec![population.finding(inspect)];
+    match &population.selected {
+        Err(unseen) => {
+            let unseen = unseen.to_string();
+            findings.extend(inspect.rules.iter().map(|rule| Finding {
+                assertion: rule.id.clone(),
+                resource: population.name.clone(),
+                verdict: Verdict::Inconclusive,
+                says: rule.that.text().to_owned(),
+                because: vec![unseen.clone()],
+                evidence: population.evidence.clone(),
+                source: rule.source.to_string(),
+                count: None,
+                digest: None,
+            }));
+        }
+        Ok(items) => {
+            for item in items {
+                let bindings = populations.bindings(control, &inspect.population.variable, item);
+                for rule in &inspect.rules {
+                    findings.push(judge_rule(
+                        rule,
+                        item,
+                        &bindings,
+                        &population,
+                        populations.facts,
+                    ));
+                }
+            }
+        }
+    }
+    findings
+}
+
+fn judge_rule(
+    rule: &Rule,
+    item: &Item,
+    bindings: &Bindings,
+    population: &Selection<'_>,
+    facts: &Facts,
+) -> Finding {
+    let (verdict, because) = verdict_of(rule, item, bindings);
+    let mut evidence = population.evidence.clone();
+    let reads = reads_of_rule(rule);
+    for (path, question) in &item.details {
+        if let Some(digest) = facts.digest(question)
+            && reads.touch(path)
+            && !evidence.iter().any(|known| known == digest)
+        {
+            evidence.push(digest.to_owned());
+        }
+    }
+    Finding {
+        assertion: rule.id.clone(),
+        resource: item.resource.clone(),
+        verdict,
+        says: rule.says.render(bindings),
+        because,
+        evidence,
+        source: rule.source.to_string(),
+        count: None,
+        digest: None,
+    }
+}
+
+fn verdict_of(rule: &Rule, item: &Item, bindings: &Bindings) -> (Verdict, Vec<String>) {
+    if let Some(reason) = &item.exempt {
+        return (Verdict::NotApplicable, vec![reason.clone()]);
+    }
+    if let Some(when) = &rule.when {
+        match when.evaluate(bindings) {
+            Ok(true) => {}
+            Ok(false) => {
+                let reason = format!("applies only when {}", when.text());
+                return (Verdict::NotApplicable, vec![reason]);
+            }
+            Err(error) => return (Verdict::Inconclusive, vec![error.to_string()]),
+        }
+    }
+    match rule.that.evaluate(bindings) {
+        Ok(true) => (Verdict::Pass, explained(&rule.that, bindings)),
+        Ok(false) => {
+            let mut because = explained(&rule.that, bindings);
+            because.push(format!("must hold: {}", rule.that.text()));
+            (Verdict::Fail, because)
+        }
+        Err(error) => (Verdict::Inconclusive, vec![error.to_string()]),
+    }
+}
+
+/// Values found and values allowed.
+fn explained(that: &Expression, bindings: &Bindings) -> Vec<String> {
+    that.explain(bindings)
+        .into_iter()
+        .map(|(path, value)| format!("{path} is {value}"))
+        .collect()
+}
+
+/// The populations of all checks, put together once for plan and judgement.
+pub(crate) struct Populations<'a> {
+    facts: &'a Facts,
+    setting: &'a Setting,
+    items: BTreeMap<Noun, Result<Vec<Item>, Unseen>>,
+}
+
+/// The members of one population.
+struct Selection<'a> {
+    name: String,
+    selected: Result<Vec<&'a Item>, Unseen>,
+    /// ARNs that a second source knows and the list lacks.
+    missing: Result<Vec<String>, Unseen>,
+    /// Members whose filter could not be evaluated.
+    undecided: Vec<String>,
+    evidence: Vec<String>,
+}
+
+impl<'a> Populations<'a> {
+    /// Puts together every population that the catalogue names.
+    pub(crate) fn new(catalog: &Catalog, facts: &'a Facts, setting: &'a Setting) -> Self {
+        let mut reads: BTreeMap<Noun, Vec<String>> = BTreeMap::new();
+        for control in &catalog.controls {
+            for check in &control.checks {
+                if let Check::Inspect(inspect) = check {
+                    let Some(noun) = Noun::named(&inspect.population.of) else {
+                        continue;
+                    };
+                    reads.entry(noun).or_default().extend(paths(inspect));
+                }
+            }
+        }
+        let items = reads
+            .into_iter()
+            .map(|(noun, reads)| {
+                let reads: Reads = reads.into_iter().collect();
+                let items = noun.items(facts, setting, &reads).map(|mut items| {
+                    items.sort_by(|left, right| left.resource.cmp(&right.resource));
+                    items
+                });
+                (noun, items)
+            })
+            .collect();
+        Self {
+            facts,
+            setting,
+            items,
+        }
+    }
+
+    /// All questions that a check needs answered, as far as they can be known yet.
+    pub(crate) fn questions(&self, control: &Control, inspect: &Inspect) -> Vec<Observation> {
+        let Some(noun) = Noun::named(&inspect.population.of) else {
+            return Vec::new();
+        };
+        let mut questions = noun.roots(inspect.population.reconcile.is_some());
+        let reads: Reads = paths(inspect).into_iter().collect();
+        // A filter may itself read details: then they are needed for all.
+        let filter_reads: Reads = filter_paths(inspect).into_iter().collect();
+        if let Some(Ok(items)) = self.items.get(&noun) {
+            for item in items {
+                let selected = self.holds(control, inspect, item).unwrap_or(true);
+                for (path, question) in &item.details {
+                    if filter_reads.touch(path) || (selected && reads.touch(path)) {
+                        questions.push(question.clone());
+                    }
+                }
+            }
+        }
+        questions
+    }
+
+    fn select(&'a self, control: &Control, inspect: &Inspect) -> Selection<'a> {
+        let noun = Noun::named(&inspect.population.of);
+        let reconcile = inspect.population.reconcile.is_some();
+        let roots = noun.map(|noun| noun.roots(reconcile)).unwrap_or_default();
+        let mut undecided = Vec::new();
+        let selected = match noun.and_then(|noun| self.items.get(&noun)) {
+            Some(Ok(items)) => Ok(items
+                .iter()
+                .filter(|item| {
+                    self.holds(control, inspect, item)
+                        .unwrap_or_else(|_unevaluable| {
+                            undecided.push(item.resource.clone());
+                            false
+                        })
+                })
+                .collect()),
+            Some(Err(unseen)) => Err(unseen.clone()),
+            None => Err(Unseen {
+                operation: inspect.population.of.clone(),
+                code: "NotAsked".to_owned(),
+                advice: "the population was never put together".to_owned(),
+            }),
+        };
+        Selection {
+            name: population_name(inspect),
+            selected,
+            missing: match noun {
+                Some(noun) if reconcile => noun.missing_from(self.facts),
+                Some(_) | None => Ok(Vec::new()),
+            },
+            undecided,
+            evidence: roots
+                .iter()
+                .filter_map(|question| self.facts.digest(question).map(str::to_owned))
+                .collect(),
+        }
+    }
+
+    /// Whether an item passes the filter of a check.
+    fn holds(
+        &self,
+        control: &Control,
+        inspect: &Inspect,
+        item: &Item,
+    ) -> Result<bool, crate::expression::Unevaluable> {
+        match &inspect.population.filter {
+            Filter::All => Ok(true),
+            Filter::Named(name) => Ok(item.passes.contains(name.as_str())),
+            Filter::Condition(condition) => {
+                condition.evaluate(&self.bindings(control, &inspect.population.variable, item))
+            }
+        }
+    }
+
+    fn bindings(&self, control: &Control, variable: &str, item: &Item) -> Bindings {
+        let mut bindings = Bindings::new();
+        bindings.bind_value("now", self.setting.now.value());
+        bindings.bind_value("stage", Value::from(self.setting.stage.clone()));
+        bindings.bind_value("params", control.params());
+        bindings.bind_made(variable, item.value.clone(), &item.unknowns);
+        bindings
+    }
+}
+
+impl Selection<'_> {
+    /// The finding about the population itself: whether it is complete and large enough.
+    fn finding(&self, inspect: &Inspect) -> Finding {
+        let min = inspect.population.min;
+        let (verdict, says, because) = match &self.selected {
+            Err(unseen) => (
+                Verdict::Inconclusive,
+                format!("{} could not be listed", self.name),
+                vec![unseen.to_string()],
+            ),
+            Ok(items) => {
+                let mut gaps = Vec::new();
+                match &self.missing {
+                    Ok(missing) => gaps.extend(
+                        missing
+                            .iter()
+                            .map(|arn| format!("a second source knows {arn}, the list lacks it")),
+                    ),
+                    Err(unseen) => gaps.push(unseen.to_string()),
+                }
+                gaps.extend(
+                    self.undecided
+                        .iter()
+                        .map(|resource| format!("whether {resource} belongs to it is not known")),
+                );
+                if items.len() < min {
+                    gaps.push(format!("at least {min} must exist, {} found", items.len()));
+                }
+                let says = match &inspect.population.reconcile {
+                    Some(source) => format!(
+                        "{} are complete: {} found, reconciled with {source}",
+                        self.name,
+                        items.len()
+                    ),
+                    None => format!("{}: {} found", self.name, items.len()),
+                };
+                let verdict = if gaps.is_empty() {
+                    Verdict::Pass
+                } else {
+                    Verdict::Inconclusive
+                };
+                (verdict, says, gaps)
+            }
+        };
+        Finding {
+            assertion: inspect.id.clone(),
+            resource: self.name.clone(),
+            verdict,
+            says,
+            because,
+            evidence: self.evidence.clone(),
+            source: inspect.source.to_string(),
+            count: None,
+            digest: None,
+        }
+    }
+}
+
+fn population_name(inspect: &Inspect) -> String {
+    let noun = &inspect.population.of;
+    match &inspect.population.filter {
+        Filter::All => noun.clone(),
+        Filter::Named(name) => format!("{noun}/{name}"),
+        Filter::Condition(condition) => format!("{noun} where {}", condition.text()),
+    }
+}
+
+/// All paths that a check reads.
+fn paths(inspect: &Inspect) -> Vec<String> {
+    let mut paths = filter_paths(inspect);
+    for rule in &inspect.rules {
+        paths.extend(rule_paths(rule).map(ToString::to_string));
+    }
+    paths
+}
+
+fn filter_paths(inspect: &Inspect) -> Vec<String> {
+    match &inspect.population.filter {
+        Filter::Condition(condition) => condition.reads().iter().map(ToString::to_string).collect(),
+        Filter::All | Filter::Named(_) => Vec::new(),
+    }
+}
+
+fn rule_paths(rule: &Rule) -> impl Iterator<Item = &Path> {
+    rule.that
+        .reads()
+        .iter()
+        .chain(rule.when.iter().flat_map(|when| when.reads()))
+        .chain(rule.says.reads())
+}
+
+fn reads_of_rule(rule: &Rule) -> Reads {
+    rule_paths(rule).map(ToString::to_string).collect()
+}

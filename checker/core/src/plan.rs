@@ -1,0 +1,32 @@
+//! What to ask next: from the controls and the answers so far to the open questions.
+//!
+//! Lazy by what rules read: a root question a population, then details only for things that pass a filter and
+//! only where a rule reads them. Asked in rounds until nothing is open; a question is never asked twice.
+
+use std::collections::BTreeSet;
+
+use crate::control::{Catalog, Check};
+use crate::expression::with_deep_stack;
+use crate::judge::Populations;
+use crate::observation::{Facts, Observation};
+use crate::population::Setting;
+
+/// The open questions. Empty when everything that a verdict needs was asked.
+pub fn next(catalog: &Catalog, facts: &Facts, setting: &Setting) -> BTreeSet<Observation> {
+    with_deep_stack(|| {
+        let mut open = BTreeSet::from([Observation::Caller]);
+        let populations = Populations::new(catalog, facts, setting);
+        for control in &catalog.controls {
+            for check in &control.checks {
+                match check {
+                    Check::Inspect(inspect) => {
+                        open.extend(populations.questions(control, inspect));
+                    }
+                    Check::Iam(_) | Check::Probe(_) => {}
+                }
+            }
+        }
+        open.retain(|question| !facts.asked(question));
+        open
+    })
+}

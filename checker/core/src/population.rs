@@ -1,0 +1,277 @@
+//! Populations: the things that rules speak of, put together from what AWS answered.
+//!
+//! In: [`Facts`] and the [`Setting`] of the run. Out: [`Item`]s, each with its value for conditions, what
+//! could not be found out about it, and the further questions that some rules need. A population whose root
+//! question has no complete answer is not a population: the caller gets the reason instead.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cel::Value;
+
+use crate::control::{NameDecl, PopulationDecl, Vocabulary};
+use crate::expression::types::{Field, Type, Typed};
+use crate::observation::{Facts, Observation, Time, Unseen};
+
+pub mod account;
+pub mod function;
+pub mod program;
+pub mod resource_policy;
+pub mod secret;
+
+/// What a run is about: the place, the time and the organisation's names.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// `dev`, `prod`, ...
+    pub stage: String,
+    /// Twelve digits.
+    pub account: String,
+    /// AWS region.
+    pub region: String,
+    /// The time at which everything is judged.
+    pub now: Time,
+    /// The names that this organisation uses.
+    pub organisation: Organisation,
+}
+
+/// Names that differ between organisations.
+#[derive(Debug, Clone)]
+pub struct Organisation {
+    /// Prefix of the names of all secrets.
+    pub namespace: String,
+    /// The module's id, in the tag `module_id`.
+    pub module_id: String,
+}
+
+impl Default for Organisation {
+    fn default() -> Self {
+        Self {
+            namespace: "bank-".to_owned(),
+            module_id: "MOD-045".to_owned(),
+        }
+    }
+}
+
+/// All that control files may speak of.
+pub fn vocabulary() -> Vocabulary {
+    Vocabulary {
+        populations: Noun::ALL.into_iter().map(Noun::declaration).collect(),
+        probes: Vec::new(),
+        globals: vec![
+            Field::new("now", "the time at which everything is judged", Type::Time),
+            Field::new("stage", "the stage: `dev`, `prod`, ...", Type::Text),
+        ],
+    }
+}
+
+/// A kind of thing that a population is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Noun {
+    /// The account itself: one item.
+    Account,
+    /// Secrets.
+    Secrets,
+    /// Functions.
+    Functions,
+    /// The program under check: one item.
+    Program,
+}
+
+/// One thing of a population.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// What reports call it: an ARN where it has one.
+    pub resource: String,
+    /// Its value, under the noun's variable.
+    pub value: Value,
+    /// Paths that could not be found out, each with the reason.
+    pub unknowns: BTreeMap<String, String>,
+    /// Named filters that it passes.
+    pub passes: BTreeSet<&'static str>,
+    /// Why no rule applies to it, if none does.
+    pub exempt: Option<String>,
+    /// Questions that answer the paths with these prefixes.
+    pub details: Vec<(&'static str, Observation)>,
+}
+
+impl Item {
+    /// An item of a typed fact, whose paths start with `variable`.
+    fn of<T: Typed>(resource: impl Into<String>, variable: &str, fact: &T) -> Self {
+        let mut unknowns = BTreeMap::new();
+        fact.unknowns(variable, &mut unknowns);
+        Self {
+            resource: resource.into(),
+            value: fact.value(),
+            unknowns,
+            passes: BTreeSet::new(),
+            exempt: None,
+            details: Vec::new(),
+        }
+    }
+}
+
+/// The paths that rules read: details are asked for only when a rule reads them.
+#[derive(Debug, Clone, Default)]
+pub struct Reads(BTreeSet<String>);
+
+impl Reads {
+    /// Whether something at or below `prefix` is read, or the whole of something above it.
+    pub fn touch(&self, prefix: &str) -> bool {
+        self.0.iter().any(|path| covers(path, prefix))
+    }
+}
+
+impl FromIterator<String> for Reads {
+    fn from_iter<I: IntoIterator<Item = String>>(paths: I) -> Self {
+        Self(paths.into_iter().collect())
+    }
+}
+
+/// Whether one path is the other, or lies below it.
+fn covers(left: &str, right: &str) -> bool {
+    let below = |long: &str, short: &str| {
+        long.strip_prefix(short)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    below(left, right) || below(right, left)
+}
+
+impl Noun {
+    /// All nouns.
+    pub const ALL: [Self; 4] = [Self::Account, Self::Secrets, Self::Functions, Self::Program];
+
+    /// The noun with this name in control files.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|noun| noun.name() == name)
+    }
+
+    /// Its name in control files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Secrets => "secrets",
+            Self::Functions => "functions",
+            Self::Program => "program",
+        }
+    }
+
+    /// The variable that holds one item.
+    pub fn variable(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Secrets => "secret",
+            Self::Functions => "function",
+            Self::Program => "program",
+        }
+    }
+
+    /// The type of one item.
+    pub fn ty(self) -> Type {
+        match self {
+            Self::Account => account::Account::ty(),
+            Self::Secrets => secret::Secret::ty(),
+            Self::Functions => function::Function::ty(),
+            Self::Program => program::Program::ty(),
+        }
+    }
+
+    /// Its named filters, each with what it selects.
+    pub fn filters(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Secrets => secret::FILTERS,
+            Self::Functions => function::FILTERS,
+            Self::Account | Self::Program => &[],
+        }
+    }
+
+    /// One sentence for the catalogue.
+    fn doc(self) -> &'static str {
+        match self {
+            Self::Account => "the account itself",
+            Self::Secrets => "every secret of the account in the region",
+            Self::Functions => "functions that secrets name",
+            Self::Program => "the program under check",
+        }
+    }
+
+    /// What control files may say of it.
+    fn declaration(self) -> PopulationDecl {
+        PopulationDecl {
+            name: self.name().to_owned(),
+            variable: self.variable().to_owned(),
+            ty: self.ty(),
+            filters: self
+                .filters()
+                .iter()
+                .map(|(name, doc)| NameDecl::new(*name, *doc))
+                .collect(),
+            reconciliations: match self {
+                Self::Secrets => vec![NameDecl::new(
+                    "tagging-api",
+                    "every secret that the tagging API knows must be on the list",
+                )],
+                Self::Account | Self::Functions | Self::Program => Vec::new(),
+            },
+            doc: self.doc().to_owned(),
+        }
+    }
+
+    /// The questions without which there is no population.
+    pub fn roots(self, reconcile: bool) -> Vec<Observation> {
+        match self {
+            Self::Account | Self::Functions => vec![Observation::Secrets],
+            Self::Secrets if reconcile => vec![Observation::Secrets, Observation::TaggedSecrets],
+            Self::Secrets => vec![Observation::Secrets],
+            Self::Program => vec![Observation::Program],
+        }
+    }
+
+    /// The items, or why they are not known.
+    pub fn items(
+        self,
+        facts: &Facts,
+        setting: &Setting,
+        reads: &Reads,
+    ) -> Result<Vec<Item>, Unseen> {
+        match self {
+            Self::Account => account::items(facts, setting),
+            Self::Secrets => secret::items(facts, setting, reads),
+            Self::Functions => function::items(facts, setting, reads),
+            Self::Program => program::items(facts),
+        }
+    }
+
+    /// What a second source knows and the population lacks: the ARNs.
+    pub fn missing_from(self, facts: &Facts) -> Result<Vec<String>, Unseen> {
+        match self {
+            Self::Secrets => secret::missing(facts),
+            Self::Account | Self::Functions | Self::Program => Ok(Vec::new()),
+        }
+    }
+}
+
+/// The answer to a question had another shape than the question asks for: evidence was altered.
+fn mismatch(observation: &Observation) -> Unseen {
+    Unseen {
+        operation: observation.operation().to_owned(),
+        code: "WrongAnswer".to_owned(),
+        advice: "the recorded answer belongs to another question".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_touches_what_lies_above_and_below_it() {
+        let reads: Reads = ["secret.key.origin".to_owned(), "secret.name".to_owned()]
+            .into_iter()
+            .collect();
+        assert!(reads.touch("secret.key"));
+        assert!(reads.touch("secret.key.origin"));
+        assert!(!reads.touch("secret.key.state"));
+        assert!(!reads.touch("secret.keys"));
+        let whole: Reads = ["secret".to_owned()].into_iter().collect();
+        assert!(whole.touch("secret.policy"));
+    }
+}

@@ -1,0 +1,504 @@
+//! Secrets: every secret of the account and region, as rules see them.
+//!
+//! Most of it is in one paginated `ListSecrets`. What that list can't settle is a detail, asked for only
+//! where a rule reads it: version dates only for secrets whose last rotation date does not speak for the
+//! current version (never rotated, or changed afterwards).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Item, Organisation, Reads, Setting, mismatch, resource_policy};
+use crate::duration::Duration;
+use crate::expression::types::Known;
+use crate::observation::answer::{Key, KeyAlias, ListedSecret};
+use crate::observation::{Answer, Facts, Observation, Time, Unseen};
+use crate::schedule::Schedule;
+
+crate::facts! {
+    /// How a secret rotates.
+    pub struct Rotation {
+        /// Whether rotation is switched on.
+        pub enabled: bool,
+        /// The schedule as configured.
+        pub schedule: Option<String>,
+        /// The longest time between two rotations by the schedule: N days, or the largest gap of a `cron(..)` over four years.
+        pub longest_gap: Known<Duration>,
+        /// How late within its window a rotation may start: the schedule's duration, otherwise to the end of that UTC day.
+        pub window: Known<Duration>,
+        /// ARN of the function that rotates it.
+        pub function_arn: Option<String>,
+        /// When it was last rotated.
+        pub last_rotated: Option<Time>,
+        /// The end of the next rotation window.
+        pub next_due: Option<Time>,
+        /// Whether the label AWSPENDING sits on another version than AWSCURRENT.
+        pub stuck: bool,
+    }
+
+    /// The version that readers get.
+    pub struct CurrentVersion {
+        /// Whether there is one: a version labelled AWSCURRENT.
+        pub present: bool,
+        /// Its version id.
+        pub id: Option<String>,
+        /// How old it is.
+        pub age: Known<Duration>,
+        /// Where the age comes from: `version date` or `last rotation date`.
+        pub dated_by: Known<String>,
+    }
+
+    /// The key that encrypts a secret.
+    pub struct SecretKey {
+        /// As configured: an alias, an id or an ARN.
+        pub configured: String,
+        /// All aliases of that key.
+        pub aliases: Known<Vec<String>>,
+        /// Whether the customer manages it; otherwise AWS does.
+        pub customer_managed: Known<bool>,
+        /// Where its material comes from: `AWS_KMS`, `EXTERNAL` (imported), ...
+        pub origin: Known<String>,
+        /// `Enabled`, `Disabled`, `PendingDeletion`, ...
+        pub state: Known<String>,
+        /// Whether it is a multi-region key.
+        pub multi_region: Known<bool>,
+    }
+
+    /// The resource policy of a secret.
+    pub struct SecretPolicy {
+        /// Whether there is one.
+        pub present: bool,
+        /// Principals outside the account that it allows anything.
+        pub outside: Vec<String>,
+    }
+
+    /// A secret.
+    pub struct Secret {
+        /// Full ARN.
+        pub arn: String,
+        /// Name.
+        pub name: String,
+        /// Tags.
+        pub tags: BTreeMap<String, String>,
+        /// Whether its name is in the organisation's namespace.
+        pub in_namespace: bool,
+        /// The AWS service that owns it, if one does.
+        pub owning_service: Option<String>,
+        /// How it rotates.
+        pub rotation: Rotation,
+        /// The version that readers get.
+        pub current_version: CurrentVersion,
+        /// How many staging labels its versions carry; Secrets Manager allows 20.
+        pub labels: i64,
+        /// The key that encrypts it.
+        pub key: SecretKey,
+        /// Its resource policy.
+        pub policy: Known<SecretPolicy>,
+        /// Regions it is replicated to.
+        pub replica_regions: Known<Vec<String>>,
+    }
+}
+
+/// The named filters.
+pub const FILTERS: &[(&str, &str)] = &[
+    (
+        "managed",
+        "tagged rotation_enabled=true or with this module's id, or named in the namespace",
+    ),
+    (
+        "tagged",
+        "tagged rotation_enabled=true or with this module's id",
+    ),
+    ("namespace", "named in the organisation's namespace"),
+];
+
+/// Time within which a change still belongs to the rotation before it.
+const ROTATION_SETTLES_WITHIN_MINUTES: i64 = 5;
+
+const AWS_MANAGED_KEY: &str = "alias/aws/secretsmanager";
+
+/// Whether a secret is one that this organisation must rotate.
+pub(super) fn is_managed(secret: &ListedSecret, organisation: &Organisation) -> bool {
+    is_tagged(secret, organisation) || secret.name.starts_with(&organisation.namespace)
+}
+
+fn is_tagged(secret: &ListedSecret, organisation: &Organisation) -> bool {
+    let has = |key: &str, value: &str| secret.tags.get(key).is_some_and(|tag| tag == value);
+    has("rotation_enabled", "true") || has("module_id", &organisation.module_id)
+}
+
+/// Every secret.
+pub(super) fn items(facts: &Facts, setting: &Setting, reads: &Reads) -> Result<Vec<Item>, Unseen> {
+    let mut sources = Sources::new(facts, setting)?;
+    let listed = sources.listed;
+    Ok(listed
+        .iter()
+        .map(|secret| item(secret, &mut sources, reads))
+        .collect())
+}
+
+/// ARNs that the tagging API knows and the list of secrets lacks.
+pub(super) fn missing(facts: &Facts) -> Result<Vec<String>, Unseen> {
+    let Answer::Secrets(listed) = facts.get(&Observation::Secrets)? else {
+        return Err(mismatch(&Observation::Secrets));
+    };
+    let Answer::TaggedSecrets(tagged) = facts.get(&Observation::TaggedSecrets)? else {
+        return Err(mismatch(&Observation::TaggedSecrets));
+    };
+    let known: BTreeSet<&str> = listed.iter().map(|secret| secret.arn.as_str()).collect();
+    Ok(tagged
+        .iter()
+        .map(|resource| resource.arn.clone())
+        .filter(|arn| !known.contains(arn.as_str()))
+        .collect())
+}
+
+/// What the answers hold, looked up once for all secrets.
+struct Sources<'a> {
+    facts: &'a Facts,
+    setting: &'a Setting,
+    listed: &'a [ListedSecret],
+    aliases: Result<&'a [KeyAlias], Unseen>,
+    /// Schedules repeat over thousands of secrets and a `cron(..)` is costly to measure.
+    gaps: BTreeMap<String, Result<Duration, String>>,
+}
+
+impl<'a> Sources<'a> {
+    fn new(facts: &'a Facts, setting: &'a Setting) -> Result<Self, Unseen> {
+        let Answer::Secrets(listed) = facts.get(&Observation::Secrets)? else {
+            return Err(mismatch(&Observation::Secrets));
+        };
+        let aliases = match facts.get(&Observation::KeyAliases) {
+            Ok(Answer::KeyAliases(aliases)) => Ok(aliases.as_slice()),
+            Ok(_other) => Err(mismatch(&Observation::KeyAliases)),
+            Err(unseen) => Err(unseen),
+        };
+        Ok(Self {
+            facts,
+            setting,
+            listed,
+            aliases,
+            gaps: BTreeMap::new(),
+        })
+    }
+}
+
+fn item(listed: &ListedSecret, sources: &mut Sources<'_>, reads: &Reads) -> Item {
+    let fact = view(listed, sources);
+    let mut item = Item::of(listed.arn.clone(), "secret", &fact);
+    let organisation = &sources.setting.organisation;
+    for (name, holds) in [
+        ("managed", is_managed(listed, organisation)),
+        ("tagged", is_tagged(listed, organisation)),
+        ("namespace", fact.in_namespace),
+    ] {
+        if holds {
+            item.passes.insert(name);
+        }
+    }
+    item.exempt = exemption(listed, sources.setting);
+    if item.exempt.is_none() {
+        item.details = details(listed, sources, reads);
+    }
+    item
+}
+
+/// Why rotation and key rules do not speak of a secret.
+fn exemption(listed: &ListedSecret, setting: &Setting) -> Option<String> {
+    if let Some(primary) = &listed.primary_region
+        && *primary != setting.region
+    {
+        return Some(format!(
+            "a replica; its primary in {primary} is judged there"
+        ));
+    }
+    listed.deleted.map(|at| {
+        format!(
+            "deletion is pending since {}; nobody can read or rotate it",
+            at.format("%Y-%m-%d")
+        )
+    })
+}
+
+fn details(
+    listed: &ListedSecret,
+    sources: &Sources<'_>,
+    reads: &Reads,
+) -> Vec<(&'static str, Observation)> {
+    let mut details = Vec::new();
+    let arn = || listed.arn.clone();
+    if reads.touch("secret.current_version.age") && !is_settled(listed) {
+        details.push((
+            "secret.current_version.age",
+            Observation::SecretVersions(arn()),
+        ));
+    }
+    if reads.touch("secret.policy") {
+        details.push(("secret.policy", Observation::SecretPolicy(arn())));
+    }
+    if reads.touch("secret.replica_regions") {
+        details.push(("secret.replica_regions", Observation::Secret(arn())));
+    }
+    if reads.touch("secret.key") {
+        details.push(("secret.key", Observation::KeyAliases));
+        if let Some(id) = key_question(listed, sources) {
+            for path in [
+                "secret.key.customer_managed",
+                "secret.key.origin",
+                "secret.key.state",
+                "secret.key.multi_region",
+            ] {
+                if reads.touch(path) {
+                    details.push((path, Observation::Key(id.clone())));
+                }
+            }
+        }
+    }
+    details
+}
+
+/// Whether the last rotation date speaks for the current version: nothing changed after that rotation.
+fn is_settled(listed: &ListedSecret) -> bool {
+    let Some(rotated) = listed.last_rotated else {
+        return false;
+    };
+    let settles = chrono::TimeDelta::minutes(ROTATION_SETTLES_WITHIN_MINUTES);
+    listed
+        .last_changed
+        .is_none_or(|changed| changed <= rotated + settles)
+}
+
+fn view(listed: &ListedSecret, sources: &mut Sources<'_>) -> Secret {
+    Secret {
+        arn: listed.arn.clone(),
+        name: listed.name.clone(),
+        tags: listed.tags.clone(),
+        in_namespace: listed
+            .name
+            .starts_with(&sources.setting.organisation.namespace),
+        owning_service: listed.owning_service.clone(),
+        current_version: current_version(listed, sources),
+        rotation: rotation(listed, sources),
+        labels: listed
+            .version_stages
+            .values()
+            .map(|stages| i64::try_from(stages.len()).unwrap_or(i64::MAX))
+            .fold(0, i64::saturating_add),
+        key: key(listed, sources),
+        policy: policy(listed, sources),
+        replica_regions: replica_regions(listed, sources),
+    }
+}
+
+fn rotation(listed: &ListedSecret, sources: &mut Sources<'_>) -> Rotation {
+    let rules = listed.rotation_rules.clone().unwrap_or_default();
+    let schedule = Schedule::new(
+        rules.automatically_after_days,
+        rules.schedule_expression.as_deref(),
+        rules.duration.as_deref(),
+    );
+    let text = rules.schedule_expression.clone().or_else(|| {
+        rules
+            .automatically_after_days
+            .map(|days| format!("every {days} days"))
+    });
+    let gap = match &schedule {
+        Ok(schedule) => sources
+            .gaps
+            .entry(text.clone().unwrap_or_default())
+            .or_insert_with(|| schedule.longest_gap().map_err(|error| error.to_string()))
+            .clone(),
+        Err(error) => Err(error.to_string()),
+    };
+    let last = last_turn(listed, sources).ok();
+    let window = match (&schedule, &gap, last) {
+        (Ok(schedule), Ok(gap), Some(last)) => Known::Known(schedule.window(last + gap.as_delta())),
+        (Err(error), _, _) => Known::Unknown(error.to_string()),
+        (_, Err(reason), _) => Known::Unknown(reason.clone()),
+        (_, _, None) => Known::Unknown("when the current version was made is not known".to_owned()),
+    };
+    Rotation {
+        enabled: listed.rotation_enabled,
+        schedule: text,
+        longest_gap: known(gap),
+        window,
+        function_arn: listed.rotation_function_arn.clone(),
+        last_rotated: listed.last_rotated,
+        next_due: listed.next_rotation,
+        stuck: is_stuck(listed),
+    }
+}
+
+fn known<T>(found: Result<T, String>) -> Known<T> {
+    match found {
+        Ok(value) => Known::Known(value),
+        Err(reason) => Known::Unknown(reason),
+    }
+}
+
+fn is_stuck(listed: &ListedSecret) -> bool {
+    listed.version_stages.values().any(|stages| {
+        let has = |label: &str| stages.iter().any(|stage| stage == label);
+        has("AWSPENDING") && !has("AWSCURRENT")
+    })
+}
+
+fn current_id(listed: &ListedSecret) -> Option<String> {
+    listed
+        .version_stages
+        .iter()
+        .find(|(_, stages)| stages.iter().any(|stage| stage == "AWSCURRENT"))
+        .map(|(id, _)| id.clone())
+}
+
+fn current_version(listed: &ListedSecret, sources: &Sources<'_>) -> CurrentVersion {
+    let since = last_turn(listed, sources);
+    let dated_by = if is_settled(listed) {
+        "last rotation date"
+    } else {
+        "version date"
+    };
+    let id = current_id(listed);
+    CurrentVersion {
+        present: id.is_some(),
+        id,
+        dated_by: since
+            .as_ref()
+            .map(|_| dated_by.to_owned())
+            .map_or_else(|reason| Known::Unknown(reason.clone()), Known::Known),
+        age: match since {
+            Ok(since) => known(
+                Duration::try_from(sources.setting.now - since).map_err(|error| error.to_string()),
+            ),
+            Err(reason) => Known::Unknown(reason),
+        },
+    }
+}
+
+/// When the current version was made: its own date where it was asked for, otherwise the last rotation date.
+fn last_turn(listed: &ListedSecret, sources: &Sources<'_>) -> Result<Time, String> {
+    if current_id(listed).is_none() {
+        return Err("there is no version labelled AWSCURRENT".to_owned());
+    }
+    if let (true, Some(rotated)) = (is_settled(listed), listed.last_rotated) {
+        return Ok(rotated);
+    }
+    let question = Observation::SecretVersions(listed.arn.clone());
+    match sources.facts.get(&question) {
+        Ok(Answer::SecretVersions(versions)) => versions
+            .iter()
+            .find(|version| version.stages.iter().any(|stage| stage == "AWSCURRENT"))
+            .and_then(|version| version.created)
+            .ok_or_else(|| "no version labelled AWSCURRENT has a date".to_owned()),
+        Ok(_other) => Err(mismatch(&question).to_string()),
+        Err(unseen) => Err(unseen.to_string()),
+    }
+}
+
+/// The text under which the key of a secret is asked for.
+fn key_question(listed: &ListedSecret, sources: &Sources<'_>) -> Option<String> {
+    let configured = listed.kms_key_id.as_deref().unwrap_or(AWS_MANAGED_KEY);
+    match alias_name(configured) {
+        // Asking by key id serves every alias of the same key with one call.
+        Some(alias) => match &sources.aliases {
+            Ok(aliases) => Some(
+                aliases
+                    .iter()
+                    .find(|known| known.name == alias)
+                    .and_then(|known| known.key_id.clone())
+                    .unwrap_or_else(|| alias.to_owned()),
+            ),
+            Err(_) => None,
+        },
+        None => Some(configured.to_owned()),
+    }
+}
+
+fn alias_name(configured: &str) -> Option<&str> {
+    let tail = configured.rsplit(':').next().unwrap_or(configured);
+    tail.starts_with("alias/").then_some(tail)
+}
+
+fn key(listed: &ListedSecret, sources: &Sources<'_>) -> SecretKey {
+    let configured = listed.kms_key_id.as_deref().unwrap_or(AWS_MANAGED_KEY);
+    let seen = key_question(listed, sources)
+        .ok_or_else(|| match &sources.aliases {
+            Ok(_) => "the key is not known".to_owned(),
+            Err(unseen) => unseen.to_string(),
+        })
+        .and_then(|id| described_key(id, sources));
+    let of = |read: fn(&Key) -> String| match &seen {
+        Ok(key) => Known::Known(read(key)),
+        Err(reason) => Known::Unknown(reason.clone()),
+    };
+    let is = |read: fn(&Key) -> bool| match &seen {
+        Ok(key) => Known::Known(read(key)),
+        Err(reason) => Known::Unknown(reason.clone()),
+    };
+    SecretKey {
+        configured: configured.to_owned(),
+        aliases: aliases_of(configured, sources),
+        customer_managed: is(|key| key.manager == "CUSTOMER"),
+        origin: of(|key| key.origin.clone()),
+        state: of(|key| key.state.clone()),
+        multi_region: is(|key| key.multi_region),
+    }
+}
+
+fn described_key(id: String, sources: &Sources<'_>) -> Result<Key, String> {
+    let question = Observation::Key(id);
+    match sources.facts.get(&question) {
+        Ok(Answer::Key(Some(key))) => Ok(key.clone()),
+        Ok(Answer::Key(None)) => Err("KMS does not know the key".to_owned()),
+        Ok(_other) => Err(mismatch(&question).to_string()),
+        Err(unseen) => Err(unseen.to_string()),
+    }
+}
+
+/// All aliases of the configured key; the configured alias alone when it points at nothing.
+fn aliases_of(configured: &str, sources: &Sources<'_>) -> Known<Vec<String>> {
+    let aliases = match &sources.aliases {
+        Ok(aliases) => aliases,
+        Err(unseen) => return Known::Unknown(unseen.to_string()),
+    };
+    let id = match alias_name(configured) {
+        Some(alias) => aliases
+            .iter()
+            .find(|known| known.name == alias)
+            .and_then(|known| known.key_id.as_deref()),
+        None => configured.rsplit('/').next(),
+    };
+    Known::Known(
+        aliases
+            .iter()
+            .filter(|alias| id.is_some() && alias.key_id.as_deref() == id)
+            .map(|alias| alias.name.clone())
+            .collect(),
+    )
+}
+
+fn policy(listed: &ListedSecret, sources: &Sources<'_>) -> Known<SecretPolicy> {
+    let question = Observation::SecretPolicy(listed.arn.clone());
+    match sources.facts.get(&question) {
+        Ok(Answer::SecretPolicy(None)) => Known::Known(SecretPolicy {
+            present: false,
+            outside: Vec::new(),
+        }),
+        Ok(Answer::SecretPolicy(Some(text))) => known(
+            resource_policy::outside(text, &sources.setting.account).map(|outside| SecretPolicy {
+                present: true,
+                outside,
+            }),
+        ),
+        Ok(_other) => Known::Unknown(mismatch(&question).to_string()),
+        Err(unseen) => Known::Unknown(unseen.to_string()),
+    }
+}
+
+fn replica_regions(listed: &ListedSecret, sources: &Sources<'_>) -> Known<Vec<String>> {
+    let question = Observation::Secret(listed.arn.clone());
+    match sources.facts.get(&question) {
+        Ok(Answer::Secret(Some(secret))) => Known::Known(secret.replica_regions.clone()),
+        Ok(Answer::Secret(None)) => Known::Unknown("the secret has vanished meanwhile".to_owned()),
+        Ok(_other) => Known::Unknown(mismatch(&question).to_string()),
+        Err(unseen) => Known::Unknown(unseen.to_string()),
+    }
+}

@@ -1,0 +1,289 @@
+//! One run: what was judged, with what result and why. This is `run.json`, version 1.
+//!
+//! Everything here is derived from facts, controls and the time of the run, so that a replay of the same
+//! facts gives the same bytes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::observation::{Facts, Time, hex};
+use crate::verdict::Verdict;
+
+/// Above this many findings the passed ones of a rule become one entry.
+pub const MANY_FINDINGS: usize = 20_000;
+
+/// The version of this format.
+pub const VERSION: u32 = 1;
+
+/// A judged run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Always [`VERSION`].
+    pub version: u32,
+    /// Time and digest of what was judged.
+    pub run_id: String,
+    /// What was judged.
+    pub target: Target,
+    /// Stage.
+    pub stage: String,
+    /// Twelve digits; empty when it could not be found out.
+    pub account: String,
+    /// AWS region.
+    pub region: String,
+    /// The time at which everything is judged.
+    pub started: Time,
+    /// When the verdicts stood.
+    pub finished: Time,
+    /// Version of the checker.
+    pub tool: String,
+    /// Over all controls.
+    pub verdict: Verdict,
+    /// Counts of all controls.
+    pub summary: Vec<Summary>,
+    /// The controls, in order of their ids.
+    pub controls: Vec<ControlRun>,
+    /// What the run could not prove, in plain words.
+    pub not_proven: Vec<String>,
+    /// What a reader must know about how the facts came about.
+    pub notes: Vec<String>,
+    /// Calls that the checker made, by operation.
+    pub api_calls: BTreeMap<String, u64>,
+}
+
+/// What a run judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// The program, in the embedded AWS.
+    Lab,
+    /// A live account.
+    Aws,
+    /// A plan, before a deploy.
+    Plan,
+}
+
+/// One row of the acceptance table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// Control id.
+    pub control: String,
+    /// `AUTO`.
+    pub mode: String,
+    /// All findings but those that do not apply.
+    pub tests: u64,
+    /// Passed.
+    pub passed: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Inconclusive.
+    pub inconclusive: u64,
+    /// Waived.
+    pub waived: u64,
+    /// Not applicable.
+    pub not_applicable: u64,
+    /// All findings.
+    pub total: u64,
+}
+
+/// One control's result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControlRun {
+    /// Control id.
+    pub id: String,
+    /// Title.
+    pub title: String,
+    /// Severity.
+    pub severity: String,
+    /// Who owns it.
+    pub owner: String,
+    /// `AUTO`.
+    pub mode: String,
+    /// What it demands.
+    pub statement: String,
+    /// What to do when it fails.
+    pub remediation: String,
+    /// SHA-256 of the control file.
+    pub digest: String,
+    /// Parameters in force, rendered.
+    pub parameters: BTreeMap<String, String>,
+    /// Over its findings.
+    pub verdict: Verdict,
+    /// The findings, in order of the control file and then of the resources.
+    pub findings: Vec<Finding>,
+}
+
+/// One rule on one resource.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// The rule's id.
+    pub assertion: String,
+    /// ARN, or another unique name.
+    pub resource: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The rule in words, for this resource.
+    pub says: String,
+    /// Values found and allowed, or why nothing could be said.
+    pub because: Vec<String>,
+    /// Digests of the evidence it rests on.
+    pub evidence: Vec<String>,
+    /// Where the rule stands, `file:line:column`.
+    pub source: String,
+    /// How many passed findings this entry stands for, where it stands for more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// SHA-256 over the resources that it stands for, one a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+impl ControlRun {
+    /// The row of the acceptance table.
+    pub fn summary(&self) -> Summary {
+        let of = |verdict: Verdict| -> u64 {
+            self.findings
+                .iter()
+                .filter(|finding| finding.verdict == verdict)
+                .map(|finding| finding.count.unwrap_or(1))
+                .sum()
+        };
+        let (passed, failed) = (of(Verdict::Pass), of(Verdict::Fail));
+        let (inconclusive, waived) = (of(Verdict::Inconclusive), of(Verdict::Waived));
+        let not_applicable = of(Verdict::NotApplicable);
+        let tests = passed + failed + inconclusive + waived;
+        Summary {
+            control: self.id.clone(),
+            mode: self.mode.clone(),
+            tests,
+            passed,
+            failed,
+            inconclusive,
+            waived,
+            not_applicable,
+            total: tests + not_applicable,
+        }
+    }
+}
+
+impl Run {
+    /// How many findings there are, condensed ones counted in full.
+    pub fn findings(&self) -> u64 {
+        self.summary.iter().map(|row| row.total).sum()
+    }
+
+    /// What this run says of one resource; nothing when it says nothing.
+    pub fn only(mut self, resource: &str) -> Option<Self> {
+        for control in &mut self.controls {
+            control
+                .findings
+                .retain(|finding| finding.resource == resource);
+        }
+        self.controls.retain(|control| !control.findings.is_empty());
+        for control in &mut self.controls {
+            control.verdict =
+                Verdict::over(control.findings.iter().map(|finding| finding.verdict))?;
+        }
+        self.summary = self.controls.iter().map(ControlRun::summary).collect();
+        self.verdict = Verdict::over(self.controls.iter().map(|control| control.verdict))?;
+        self.not_proven.push(format!("only {resource} was judged"));
+        Some(self)
+    }
+
+    /// The run as it is written: above [`MANY_FINDINGS`] the passed findings of a rule are one entry.
+    #[must_use]
+    pub fn condensed(mut self) -> Self {
+        let total: usize = self
+            .controls
+            .iter()
+            .map(|control| control.findings.len())
+            .sum();
+        if total > MANY_FINDINGS {
+            for control in &mut self.controls {
+                control.findings = condense(std::mem::take(&mut control.findings));
+            }
+        }
+        self
+    }
+
+    /// The text of `run.json`.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        Ok(text)
+    }
+}
+
+/// The id of a run: its time and a digest of all its evidence.
+pub fn run_id(now: Time, facts: &Facts, controls: &[String]) -> String {
+    let mut hash = Sha256::new();
+    for record in facts.records() {
+        hash.update(record.digest.as_bytes());
+    }
+    for digest in controls {
+        hash.update(digest.as_bytes());
+    }
+    let digest: String = hex(&hash.finalize()).chars().take(8).collect();
+    format!("{}-{digest}", now.format("%Y%m%dT%H%M%SZ"))
+}
+
+fn condense(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut rules: BTreeMap<(String, String), Vec<Finding>> = BTreeMap::new();
+    let mut order: Vec<(String, String)> = Vec::new();
+    let mut kept: BTreeMap<(String, String), Vec<Finding>> = BTreeMap::new();
+    for finding in findings {
+        let rule = (finding.source.clone(), finding.assertion.clone());
+        if !order.contains(&rule) {
+            order.push(rule.clone());
+        }
+        let shelf = if finding.verdict == Verdict::Pass {
+            &mut rules
+        } else {
+            &mut kept
+        };
+        shelf.entry(rule).or_default().push(finding);
+    }
+    order
+        .into_iter()
+        .flat_map(|rule| {
+            let mut findings = kept.remove(&rule).unwrap_or_default();
+            findings.extend(rules.remove(&rule).and_then(|passed| merge(&passed)));
+            findings
+        })
+        .collect()
+}
+
+/// One entry for all passed findings of a rule.
+fn merge(passed: &[Finding]) -> Option<Finding> {
+    let first = passed.first()?;
+    if passed.len() == 1 {
+        return Some(first.clone());
+    }
+    let mut hash = Sha256::new();
+    let mut evidence: Vec<String> = Vec::new();
+    for finding in passed {
+        hash.update(finding.resource.as_bytes());
+        hash.update(b"\n");
+        for digest in &finding.evidence {
+            if evidence.len() < 100 && !evidence.contains(digest) {
+                evidence.push(digest.clone());
+            }
+        }
+    }
+    Some(Finding {
+        assertion: first.assertion.clone(),
+        resource: format!("{} resources", passed.len()),
+        verdict: Verdict::Pass,
+        says: format!("{} (and {} more)", first.says, passed.len() - 1),
+        because: Vec::new(),
+        evidence,
+        source: first.source.clone(),
+        count: u64::try_from(passed.len()).ok(),
+        digest: Some(hex(&hash.finalize())),
+    })
+}
