@@ -182,6 +182,7 @@ fn get_resources(world: &World, call: &Call<'_>) -> Answer {
 fn tagged_resources(world: &World, region: &str) -> BTreeMap<String, Tags> {
     let mut all: BTreeMap<String, Tags> = BTreeMap::new();
     let services = [
+        world.cloudtrail.tagged(),
         world.iam.tagged(),
         world.kms.tagged(),
         world.lambda.tagged(),

@@ -91,6 +91,9 @@ pub(crate) struct Shape {
     pub(crate) payload: Option<String>,
     #[serde(default)]
     pub(crate) exception: bool,
+    /// A value that no log may show.
+    #[serde(default)]
+    pub(crate) sensitive: bool,
     error: Option<ErrorTrait>,
     #[serde(skip)]
     compiled: OnceLock<Option<Regex>>,
