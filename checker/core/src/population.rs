@@ -159,7 +159,8 @@ impl Noun {
         match self {
             Self::Account => "account",
             Self::Secrets => "secret",
-            Self::Functions => "function",
+            // `function` is a reserved word of CEL.
+            Self::Functions => "lambda",
             Self::Program => "program",
         }
     }

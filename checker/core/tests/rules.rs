@@ -111,7 +111,12 @@ fn main() {
 fn findings(run: &Run) -> Vec<Trial> {
     run.controls
         .iter()
-        .flat_map(|control| control.findings.iter().map(|finding| (control.id.clone(), finding)))
+        .flat_map(|control| {
+            control
+                .findings
+                .iter()
+                .map(|finding| (control.id.clone(), finding))
+        })
         .map(|(control, finding)| {
             let finding = finding.clone();
             let name = format!("{control}.{}::{}", finding.assertion, finding.resource);
@@ -151,7 +156,11 @@ fn every_rule_can_fail(catalog: &Arc<Catalog>, cases: &[Case]) -> Trial {
     let rules: BTreeSet<String> = catalog
         .controls
         .iter()
-        .flat_map(|control| control.rule_ids().map(move |rule| format!("{}.{rule}", control.id)))
+        .flat_map(|control| {
+            control
+                .rule_ids()
+                .map(move |rule| format!("{}.{rule}", control.id))
+        })
         .collect();
     Trial::test("every rule can fail alone", move || {
         let without: Vec<_> = rules.difference(&alone).collect();
@@ -226,7 +235,12 @@ fn apply(observed: &mut [Observed], change: &Change) -> usize {
             continue;
         }
         let mut outcome = serde_json::to_value(&record.outcome).unwrap();
-        let answer = outcome["seen"].as_object_mut().unwrap().values_mut().next().unwrap();
+        let answer = outcome["seen"]
+            .as_object_mut()
+            .unwrap()
+            .values_mut()
+            .next()
+            .unwrap();
         changed += change_answer(answer, change);
         record.outcome = serde_json::from_value(outcome).expect("the change keeps the shape");
     }
@@ -274,7 +288,9 @@ fn set_all(row: &mut Value, members: &Map<String, Value>) {
         let mut at = &mut *row;
         let mut parts = path.split("::").peekable();
         while let Some(part) = parts.next() {
-            let object = at.as_object_mut().unwrap_or_else(|| panic!("{path} is no member"));
+            let object = at
+                .as_object_mut()
+                .unwrap_or_else(|| panic!("{path} is no member"));
             if parts.peek().is_none() {
                 if value == &Value::String("(remove)".to_owned()) {
                     object.remove(part);
@@ -283,7 +299,9 @@ fn set_all(row: &mut Value, members: &Map<String, Value>) {
                 }
                 break;
             }
-            at = object.get_mut(part).unwrap_or_else(|| panic!("{path} is no member"));
+            at = object
+                .get_mut(part)
+                .unwrap_or_else(|| panic!("{path} is no member"));
         }
     }
 }
@@ -340,7 +358,9 @@ fn repository() -> PathBuf {
 }
 
 fn read<T: for<'de> Deserialize<'de>>(name: &str) -> T {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(name);
     let text = std::fs::read_to_string(&path).unwrap();
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

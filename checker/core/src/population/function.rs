@@ -58,14 +58,14 @@ pub(super) fn items(facts: &Facts, setting: &Setting, reads: &Reads) -> Result<V
 }
 
 fn item(arn: &str, facts: &Facts, setting: &Setting, reads: &Reads) -> Item {
-    let mut item = Item::of(arn, "function", &view(arn, facts, setting));
+    let mut item = Item::of(arn, "lambda", &view(arn, facts, setting));
     item.passes.insert("rotation");
     for (path, observation) in [
-        ("function.exists", Observation::Function(arn.to_owned())),
-        ("function.state", Observation::Function(arn.to_owned())),
-        ("function.runtime", Observation::Function(arn.to_owned())),
+        ("lambda.exists", Observation::Function(arn.to_owned())),
+        ("lambda.state", Observation::Function(arn.to_owned())),
+        ("lambda.runtime", Observation::Function(arn.to_owned())),
         (
-            "function.rotation_permission",
+            "lambda.rotation_permission",
             Observation::FunctionPolicy(arn.to_owned()),
         ),
     ] {
