@@ -113,14 +113,16 @@ impl ArnPattern {
             Self::All => true,
             Self::Nothing => false,
             Self::Segments(patterns) => {
+                let [.., local] = patterns.as_ref();
                 // The last segment differs most often, so it is compared first.
-                resource.segments().is_some_and(|segments| {
-                    patterns
-                        .iter()
-                        .rev()
-                        .zip(segments.iter().rev())
-                        .all(|(pattern, segment)| pattern.matches(segment))
-                })
+                resource.local().is_some_and(|text| local.matches(text))
+                    && resource.segments().is_some_and(|segments| {
+                        patterns
+                            .iter()
+                            .zip(segments)
+                            .take(SEGMENTS - 1)
+                            .all(|(pattern, segment)| pattern.matches(segment))
+                    })
             }
         }
     }

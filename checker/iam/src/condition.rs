@@ -29,6 +29,7 @@ pub(crate) struct Condition {
     /// As in the policy.
     pub(crate) written_key: Box<str>,
     pub(crate) tests: Vec<Test>,
+    variable: bool,
 }
 
 /// The parts of an operator's name.
@@ -206,7 +207,7 @@ impl Operator {
 impl Condition {
     /// Compiles one operator, key and its values.
     pub(crate) fn new(operator: Operator, key: &str, values: &[String], variables: bool) -> Self {
-        let tests = values
+        let tests: Vec<Test> = values
             .iter()
             .map(|value| {
                 let template = Template::parse(value, operator.reading(variables));
@@ -218,12 +219,24 @@ impl Condition {
                 }
             })
             .collect();
+        let variable = tests.iter().any(|test| test.template().is_some());
         Self {
             operator,
             key: key.to_ascii_lowercase().into(),
             written_key: key.into(),
             tests,
+            variable,
         }
+    }
+
+    /// The policy variables in its values.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &Variable> {
+        let tests = if self.variable {
+            self.tests.as_slice()
+        } else {
+            &[]
+        };
+        tests.iter().flat_map(Test::variables)
     }
 
     /// Whether the condition holds for the key's values; `lookup` answers for policy variables.

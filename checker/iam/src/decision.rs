@@ -516,11 +516,7 @@ impl<'a> Judge<'a> {
         let outcome = condition.evaluate(values, |variable| {
             self.request.values(&variable.key).single()
         });
-        for variable in condition
-            .tests
-            .iter()
-            .flat_map(crate::condition::Test::variables)
-        {
+        for variable in condition.variables() {
             if variable.default.is_none() && self.request.values(&variable.key).is_missing() {
                 missing.push(&variable.written);
             }

@@ -205,10 +205,9 @@ fn everybody(
     }
     let patterns = values("aws:principalarn");
     if !patterns.is_empty() {
-        let mut product = Product::default();
-        product.demand(callers());
+        let mut product = Product::over(callers());
         for account in &accounts {
-            product.demand_none_but_tell_apart(&tokens(&format!("arn:*:*::{account}:*")));
+            product.tell_apart(&tokens(&format!("arn:*:*::{account}:*")));
         }
         patterns
             .iter()
@@ -255,7 +254,7 @@ fn caller_facts(caller: &Principal, conditions: &[&Condition]) -> Vec<Option<Str
 }
 
 impl Product {
-    fn demand_none_but_tell_apart(&mut self, pattern: &[crate::glob::Token]) {
+    fn tell_apart(&mut self, pattern: &[crate::glob::Token]) {
         if let Some(language) = Language::resource(pattern, Short::Pad) {
             self.distinguish(language);
         }

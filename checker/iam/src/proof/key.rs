@@ -52,8 +52,7 @@ impl KeyModel {
         mut lookup: impl FnMut(&Variable) -> Option<&'v str>,
         cap: usize,
     ) -> Self {
-        let mut product = Product::default();
-        product.demand(universe(key, conditions));
+        let mut product = Product::over(universe(key, conditions));
         let (mut textual, mut borders) = (false, BTreeSet::new());
         for condition in conditions {
             for test in &condition.tests {

@@ -16,7 +16,9 @@ pub(crate) enum Set {
     IgnoringCase(char),
     /// A decimal digit.
     Digit,
-    /// What names of AWS resources are made of: letters, digits and `/_+=.@-`.
+    /// An ASCII letter or digit.
+    Word,
+    /// What names of AWS resources are made of: letters, digits and `/_+=.@-!,$#`.
     Name,
     /// Anything but a colon.
     NotColon,
@@ -31,7 +33,8 @@ impl Set {
             Self::Is(own) => own == character,
             Self::IgnoringCase(own) => character.to_lowercase().eq(std::iter::once(own)),
             Self::Digit => character.is_ascii_digit(),
-            Self::Name => character.is_ascii_alphanumeric() || "/_+=.@-".contains(character),
+            Self::Word => character.is_ascii_alphanumeric(),
+            Self::Name => character.is_ascii_alphanumeric() || "/_+=.@-!,$#".contains(character),
             Self::NotColon => character != ':',
             Self::Any => true,
         }
@@ -152,6 +155,7 @@ impl Language {
             Set::Is(_)
             | Set::IgnoringCase(_)
             | Set::Digit
+            | Set::Word
             | Set::Name
             | Set::NotColon
             | Set::Any => None,

@@ -229,9 +229,8 @@ impl<'a> Scene<'a> {
         let texts = match target.exact_actions() {
             Some(exact) => exact,
             None => {
-                let mut product = Product::default();
+                let mut product = Product::over(vec![any_action()]);
                 product.demand(target.action_languages());
-                product.demand([any_action()]);
                 let granting: Vec<&Clause<'_>> = self
                     .clauses
                     .iter()
@@ -305,15 +304,13 @@ impl<'a> Scene<'a> {
             == clauses.iter().filter(|clause| self.grants(clause)).count()
             && granting.iter().all(|resources| !resources.negated);
         let mut texts = Vec::new();
-        for (demands, exact) in target.resource_demands() {
-            if let Some(exact) = exact {
-                texts.push(exact);
+        for asked in target.asked() {
+            if let Some(exact) = &asked.exact {
+                texts.push(exact.clone());
                 continue;
             }
-            let mut product = Product::default();
-            demands
-                .into_iter()
-                .for_each(|demand| product.demand(demand));
+            let mut product = Product::over(asked.shapes.clone());
+            product.demand([asked.language.clone()]);
             if all_positive && !self.grants_without_clause() {
                 product.demand(granting.iter().flat_map(|resources| {
                     resources

@@ -24,13 +24,15 @@ pub(crate) struct Target {
     except: Vec<(Language, ArnPattern)>,
 }
 
+/// One resource pattern of a question.
 #[derive(Debug, Clone)]
-struct Asked {
-    language: Language,
+pub(crate) struct Asked {
+    pub(crate) language: Language,
     pattern: ArnPattern,
     /// The resource itself, where the pattern has no wildcard.
-    exact: Option<String>,
-    shapes: Vec<Language>,
+    pub(crate) exact: Option<String>,
+    /// What such resources look like.
+    pub(crate) shapes: Vec<Language>,
 }
 
 impl Target {
@@ -115,16 +117,9 @@ impl Target {
             .unwrap_or_else(|| lower.to_owned())
     }
 
-    /// For every resource pattern what has to hold of a resource, and the resource itself where there is only one.
-    pub(crate) fn resource_demands(
-        &self,
-    ) -> impl Iterator<Item = ([Vec<Language>; 2], Option<String>)> {
-        self.resources.iter().map(|asked| {
-            (
-                [vec![asked.language.clone()], asked.shapes.clone()],
-                asked.exact.clone(),
-            )
-        })
+    /// The resource patterns.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = &Asked> {
+        self.resources.iter()
     }
 
     pub(crate) fn except_languages(&self) -> impl Iterator<Item = Language> {
@@ -175,9 +170,8 @@ impl Asked {
             any_resource(),
         ];
         for shapes in candidates.into_iter().filter(|shapes| !shapes.is_empty()) {
-            let mut product = Product::default();
+            let mut product = Product::over(shapes.clone());
             product.demand([language.clone()]);
-            product.demand(shapes.iter().cloned());
             if !product.explore(FEASIBILITY_STATES).texts.is_empty() {
                 return Ok(Self {
                     language,
