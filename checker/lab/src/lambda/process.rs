@@ -55,11 +55,12 @@ pub(super) struct Process {
     jobs: mpsc::UnboundedSender<Queued>,
     server: JoinHandle<()>,
     output: Output,
-    started: bool,
 }
 
 struct Queued {
     job: Job,
+    /// Told when the process has taken the event: its time counts from then.
+    taken: oneshot::Sender<()>,
     reply: oneshot::Sender<Ended>,
 }
 
@@ -103,7 +104,6 @@ impl Process {
                 partial: Vec::new(),
                 lines: Vec::new(),
             },
-            started: false,
         })
     }
 
@@ -116,14 +116,15 @@ impl Process {
     pub(super) async fn run(&mut self, job: Job) -> Ended {
         let timeout = job.timeout;
         let request_id = job.request_id.clone();
-        let allowed = if self.started { timeout } else { timeout + INIT };
-        self.started = true;
         let (reply, mut answer) = oneshot::channel();
+        let (taken, mut was_taken) = oneshot::channel();
         let begun = Instant::now();
-        if self.jobs.send(Queued { job, reply }).is_err() {
+        let queued = Queued { job, taken, reply };
+        if self.jobs.send(queued).is_err() {
             return failure("Runtime.Unknown", &request_id, "the runtime API ended");
         }
-        let mut end = std::pin::pin!(tokio::time::sleep(allowed));
+        let mut end = std::pin::pin!(tokio::time::sleep(INIT + timeout));
+        let mut waiting = true;
         let ended = loop {
             tokio::select! {
                 biased;
@@ -131,6 +132,10 @@ impl Process {
                     break ended.unwrap_or_else(|_| {
                         failure("Runtime.Unknown", &request_id, "the runtime API ended")
                     });
+                }
+                _ = &mut was_taken, if waiting => {
+                    waiting = false;
+                    end.as_mut().reset(tokio::time::Instant::now() + timeout);
                 }
                 status = self.child.wait() => {
                     // An error report may have been posted just before the exit.
@@ -310,9 +315,11 @@ async fn respond(
 
 impl RuntimeApi {
     async fn next(&self) -> Response<Full<Bytes>> {
-        let Some(Queued { job, reply }) = self.queue.lock().await.recv().await else {
+        let Some(Queued { job, taken, reply }) = self.queue.lock().await.recv().await else {
             return status(StatusCode::GONE);
         };
+        // The invoker may have given up already.
+        drop(taken.send(()));
         let deadline = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()

@@ -294,13 +294,12 @@ impl Secret {
         if self.versions.is_empty() {
             stages.insert("AWSCURRENT");
         }
-        let new = stages
+        let before: Vec<(String, BTreeSet<String>)> = self
+            .versions
             .iter()
-            .filter(|stage| self.staged(stage).is_none())
-            .count();
-        if self.labels() + new > LABEL_LIMIT {
-            return Err(too_many_labels());
-        }
+            .map(|(id, version)| (id.clone(), version.stages.clone()))
+            .collect();
+        let known = self.versions.get(id).cloned();
         let key = self.key.clone();
         let version = self.versions.entry(id.to_owned()).or_insert(Version {
             value: None,
@@ -314,6 +313,17 @@ impl Secret {
         version.key = key;
         for stage in stages {
             self.label(stage, Some(id));
+        }
+        if self.labels() > LABEL_LIMIT {
+            self.versions.remove(id);
+            self.versions
+                .extend(known.map(|version| (id.to_owned(), version)));
+            for (id, stages) in before {
+                if let Some(version) = self.versions.get_mut(&id) {
+                    version.stages = stages;
+                }
+            }
+            return Err(too_many_labels());
         }
         self.changed = now;
         self.written(id, now);

@@ -1,0 +1,14 @@
+//! The lab through the real SDK clients: protocol, Secrets Manager, KMS, Lambda, rotation, clock, faults.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't set itself up has failed"
+)]
+
+mod function;
+mod keys;
+mod lambda;
+mod protocol;
+mod rotation;
+mod secrets;
+mod stage;
