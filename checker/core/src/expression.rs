@@ -270,18 +270,25 @@ impl Expression {
         })
     }
 
-    /// The values of the paths it reads, as people read them. An unknown value is shown as such; a path through a
-    /// list stands for its list.
+    /// The values of the paths it reads, as people read them; a path through a list has one for each item. An unknown
+    /// value is shown as such. A list is left out where its items say more.
     pub fn explain(&self, bindings: &Bindings) -> Vec<(String, String)> {
-        self.0
-            .reads
+        let reads = &self.0.reads;
+        reads
             .iter()
-            .filter(|path| path.is_single())
+            .filter(|path| !reads.iter().any(|other| other.is_below_each_of(path)))
             .map(|path| {
-                (
-                    path.to_string(),
-                    bindings.get(path).map_or_else(|| UNKNOWN.to_owned(), human),
-                )
+                let values = bindings
+                    .values
+                    .get(&path.root)
+                    .map(|value| path.walk_all(value))
+                    .unwrap_or_default();
+                let text = match values.as_slice() {
+                    [Some(value)] if path.is_single() => human(value),
+                    [] if path.is_single() => UNKNOWN.to_owned(),
+                    several => human::each(several),
+                };
+                (path.to_string(), text)
             })
             .collect()
     }

@@ -16,7 +16,7 @@ pub fn control_schema() -> String {
     let schema = SchemaSettings::draft2020_12()
         .into_generator()
         .into_root_schema_for::<written::Control>();
-    pretty(&schema.to_value())
+    pretty(schema.to_value())
 }
 
 /// The JSON Schema of `waivers.yaml`, as text.
@@ -24,12 +24,39 @@ pub fn waiver_schema() -> String {
     let schema = SchemaSettings::draft2020_12()
         .into_generator()
         .into_root_schema_for::<Vec<written::Waiver>>();
-    pretty(&schema.to_value())
+    pretty(schema.to_value())
 }
 
 /// Keys in order, and a newline at the end.
-fn pretty(schema: &Value) -> String {
+fn pretty(mut schema: Value) -> String {
+    without_null(&mut schema);
     format!("{schema:#}\n")
+}
+
+/// What may be missing is not written as `null`: the reader refuses that.
+fn without_null(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(without_null),
+        Value::Object(object) => {
+            if let Some(Value::Array(types)) = object.get_mut("type") {
+                types.retain(|name| name != "null");
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    object.insert("type".to_owned(), only);
+                }
+            }
+            if let Some(Value::Array(kinds)) = object.get_mut("anyOf") {
+                kinds.retain(|kind| kind.get("type").is_none_or(|name| name != "null"));
+                if let [Value::Object(only)] = kinds.as_slice() {
+                    let only = only.clone();
+                    object.remove("anyOf");
+                    object.extend(only);
+                }
+            }
+            object.values_mut().for_each(without_null);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// The page of the catalogue: every control with its rules, and the vocabulary for writing one.

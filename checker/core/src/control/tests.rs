@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use chrono::{DateTime, Utc};
+use proptest::prelude::*;
 
 use super::{
     Catalog, Check, Choices, Claim, Filter, NameDecl, Override, ParameterValue, PopulationDecl,
@@ -328,6 +329,38 @@ fn errors_of_all_files_are_reported_and_ids_occur_once() {
         "controls/d.yaml:6:11: unknown word `hihg` (did you mean `high`?)"
     );
     assert_eq!(shown.len(), 3);
+}
+
+proptest! {
+    /// A file with any few characters replaced, removed or doubled is a catalogue or has errors, each with its place.
+    #[test]
+    fn any_damage_to_a_file_is_an_error_with_its_place(
+        edits in prop::collection::vec(
+            (
+                0..4000_usize,
+                prop::sample::select(vec![
+                    "", " ", "\n", "\t", "{", "}", "[", "]", ":", "- ", "'", "\"", "|", ">-", "&a ", "*a", "!x ", "#", "é", "\u{0}", "~", "? ",
+                ]),
+            ),
+            1..4,
+        ),
+    ) {
+        let mut text = example();
+        for (at, replacement) in edits {
+            if let Some((at, found)) = text.char_indices().nth(at) {
+                text.replace_range(at..at + found.len_utf8(), replacement);
+            }
+        }
+        if let Err(errors) = load(&text) {
+            prop_assert!(!errors.is_empty());
+            let lines: Vec<&str> = text.split('\n').collect();
+            for error in errors {
+                let (line, column) = error.at.unwrap();
+                let width = lines.get(line - 1).map(|line| line.chars().count());
+                prop_assert!(width.is_some_and(|width| (1..=width + 2).contains(&column)), "{} in\n{}", error, text);
+            }
+        }
+    }
 }
 
 #[test]

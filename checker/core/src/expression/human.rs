@@ -58,6 +58,16 @@ fn list(items: &[Value]) -> String {
     joined(items.iter().map(human), items.len())
 }
 
+/// Several values, some of which may be unknown.
+pub(super) fn each(values: &[Option<&Value>]) -> String {
+    joined(
+        values
+            .iter()
+            .map(|value| value.map_or_else(|| UNKNOWN.to_owned(), human)),
+        values.len(),
+    )
+}
+
 fn joined(items: impl Iterator<Item = String>, count: usize) -> String {
     if count == 0 {
         return "none".to_owned();

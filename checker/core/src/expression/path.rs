@@ -62,6 +62,15 @@ impl Path {
             .collect()
     }
 
+    /// Whether it leads through each item of another one.
+    pub(super) fn is_below_each_of(&self, list: &Self) -> bool {
+        self.root == list.root
+            && self
+                .steps
+                .strip_prefix(list.steps.as_slice())
+                .is_some_and(|below| below.first() == Some(&Step::Each))
+    }
+
     /// Whether it names one value, not each of several.
     pub fn is_single(&self) -> bool {
         !self.steps.contains(&Step::Each)
@@ -69,18 +78,38 @@ impl Path {
 
     /// The value below the value of its variable; nothing when it is not there, `null` below a `null`.
     pub(super) fn walk<'a>(&self, from: &'a Value) -> Option<&'a Value> {
-        let mut value = from;
-        for step in &self.steps {
-            value = match (step, value) {
-                (_, Value::Null) => return Some(value),
-                (Step::Field(name) | Step::Key(name), Value::Map(map)) => {
-                    map.map.get(&Key::from(name.as_str()))?
-                }
-                (Step::Index(index), Value::List(items)) => items.get(*index)?,
-                _ => return None,
-            };
+        if !self.is_single() {
+            return None;
         }
-        Some(value)
+        self.walk_all(from).into_iter().next().flatten()
+    }
+
+    /// The values below the value of its variable, one for each item on the way; nothing where it is not there.
+    pub(super) fn walk_all<'a>(&self, from: &'a Value) -> Vec<Option<&'a Value>> {
+        let mut values = vec![Some(from)];
+        for step in &self.steps {
+            values = values
+                .into_iter()
+                .flat_map(|value| step.below(value))
+                .collect();
+        }
+        values
+    }
+}
+
+impl Step {
+    /// The values one step below a value.
+    fn below<'a>(&self, value: Option<&'a Value>) -> Vec<Option<&'a Value>> {
+        match (self, value) {
+            (_, Some(Value::Null)) => vec![value],
+            (Self::Field(name) | Self::Key(name), Some(Value::Map(map))) => {
+                vec![map.map.get(&Key::from(name.as_str()))]
+            }
+            (Self::Index(index), Some(Value::List(items))) => vec![items.get(*index)],
+            (Self::Each, Some(Value::List(items))) => items.iter().map(Some).collect(),
+            (Self::Each, Some(Value::Map(map))) => map.map.values().map(Some).collect(),
+            (Self::Field(_) | Self::Key(_) | Self::Index(_) | Self::Each, _) => vec![None],
+        }
     }
 }
 

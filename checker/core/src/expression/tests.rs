@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use proptest::prelude::*;
 
 use super::types::{Known, Typed as _};
 use super::{Bindings, Expression, ExpressionError, Scope, Template, with_deep_stack};
@@ -619,7 +620,7 @@ fn the_paths_that_are_read_are_known_and_explained() {
             "secret.rotation.longest_gap = 91d",
             "secret.tags = owner=aml",
             "secret.tags['a'] = (unknown)",
-            "secret.versions = 2 items",
+            "secret.versions[].age = 91d, 3d",
         ]
     );
 }
@@ -697,6 +698,106 @@ fn expressions_are_shared_between_threads() {
             });
         }
     });
+}
+
+proptest! {
+    /// Any heap of tokens is a condition or has errors inside of the text; what is a condition has an outcome.
+    #[test]
+    fn any_heap_of_tokens_is_a_condition_or_has_errors(
+        tokens in prop::collection::vec(
+            prop::sample::select(vec![
+                "secret", ".", "rotation", "versions", "tags", "enabled", "name", "[", "]", "(", ")", "{", "}", "==", "!=", "<=", "in", "&&",
+                "||", "!", "-", "+", "/", "%", "*", "?", ":", ",", "0", "1", "9223372036854775807", "1.5", "1e400", "3u", "0x", "'a'", "\"b\"",
+                "r'\\d'", "b'a'", "'\\x'", "'''", "null", "true", "has", "all", "exists", "map", "filter", "x", "size", "matches", "days",
+                "timestamp", "'2026-01-31T00:00:00Z'", "now", "params", "é", "😀", "\n", "\t", "//", "`", "@", "\u{0}", " ", ".?", "[?", "optional",
+            ]),
+            0..24,
+        ),
+        glue in prop::sample::select(vec!["", " "]),
+    ) {
+        let text = tokens.join(glue);
+        match Expression::compile(&text, &scope()) {
+            Ok(expression) => {
+                let first = expression.evaluate(&bindings(&secret()));
+                prop_assert_eq!(first, expression.evaluate(&bindings(&secret())));
+            }
+            Err(errors) => {
+                prop_assert!(!errors.is_empty());
+                for error in errors {
+                    prop_assert!(text.is_char_boundary(error.offset), "{:?} in {:?}", error, text);
+                }
+            }
+        }
+    }
+
+    /// The static check is right: with everything known and nothing absent, a condition without errors has an
+    /// outcome, unless it overflows.
+    #[test]
+    fn a_condition_without_errors_has_an_outcome(
+        left in operand(), operator in prop::sample::select(vec!["==", "!=", "<", "<=", ">", ">=", "in"]), right in operand(),
+    ) {
+        let text = format!("{left} {operator} {right}");
+        if let Ok(expression) = Expression::compile(&text, &scope()) {
+            let mut rich = secret();
+            rich.policy = Some("{}".to_owned());
+            let outcome = expression.evaluate(&bindings(&rich));
+            let overflows = outcome.as_ref().is_err_and(|error| error.message.contains("too large"));
+            prop_assert!(outcome.is_ok() || overflows, "{}: {:?}", text, outcome);
+        }
+    }
+}
+
+fn operand() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "secret.name",
+        "secret.state",
+        "secret.reads",
+        "secret.rotation.enabled",
+        "secret.rotation.longest_gap",
+        "secret.rotation.next_due",
+        "secret.versions",
+        "secret.versions[0].stages",
+        "secret.versions[0].age",
+        "secret.tags",
+        "secret.tags.owner",
+        "secret.readers",
+        "secret.policy",
+        "params.max_age",
+        "params.regions",
+        "now",
+        "1",
+        "2.5",
+        "'a'",
+        "'Enabled'",
+        "true",
+        "null",
+        "days(3)",
+        "[]",
+        "['a']",
+        "[days(1)]",
+        "timestamp('2026-01-31T00:00:00Z')",
+        "secret.versions.map(v, v.age)",
+        "secret.versions.filter(v, v.age > days(5))",
+        "secret.versions.all(v, v.age > days(5))",
+        "secret.name.size()",
+        "secret.tags.size()",
+        "{'a': 1}",
+    ])
+    .prop_map(str::to_owned);
+    leaf.prop_recursive(2, 6, 3, |inner| {
+        prop_oneof![
+            (
+                inner.clone(),
+                prop::sample::select(vec!["+", "-", "*"]),
+                inner.clone()
+            )
+                .prop_map(|(l, o, r)| format!("({l} {o} {r})")),
+            (inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(c, l, r)| format!("({c} ? {l} : {r})")),
+            inner.clone().prop_map(|item| format!("[{item}]")),
+            inner.prop_map(|item| format!("size({item})")),
+        ]
+    })
 }
 
 /// Prints the cost of judging; the bound is loose, since debug builds are slow and machines differ.
