@@ -196,18 +196,19 @@ fn hostile_files_are_refused_without_harm() {
         "[".repeat(100_000)
     );
     let nested = format!("name: cases\nvariables: {}", "{a: ".repeat(100_000));
-    let mut bomb = "name: cases\na0: &a0 [x, x]\n".to_owned();
-    for level in 1..20 {
-        bomb.push_str(&format!("a{level}: &a{level} [*a{0}, *a{0}]\n", level - 1));
-    }
+    let bomb: Vec<String> = (1..20)
+        .map(|level| format!("a{level}: &a{level} [*a{0}, *a{0}]\n", level - 1))
+        .collect();
+    let bomb = format!("name: cases\na0: &a0 [x, x]\n{}", bomb.concat());
     let large = format!("name: cases\ndescription: \"{}\"\n", "x".repeat(2 << 20));
     let many = format!("name: cases\nvariables: {{a: [{}]}}", "x,".repeat(200_000));
-    let chain: String = (0..10_000)
+    let chain: Vec<String> = (0..10_000)
         .map(|at| format!("  v{at}: ${{v{}}}\n", at + 1))
         .collect();
+    let chain = chain.concat();
     let chain = format!("name: cases\nruntime: yaml\nvariables:\n{chain}  v10000: ${{v0}}\n");
     let doubled = |one: &str| -> String {
-        let doubled: String = (1..200)
+        let doubled: Vec<String> = (1..200)
             .map(|at| {
                 format!(
                     "  v{at:03}: {}\n",
@@ -215,6 +216,7 @@ fn hostile_files_are_refused_without_harm() {
                 )
             })
             .collect();
+        let doubled = doubled.concat();
         format!("name: cases\nruntime: yaml\nvariables:\n  v000: [x]\n{doubled}")
     };
     let steps = format!(

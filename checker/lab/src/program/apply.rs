@@ -214,12 +214,14 @@ where
                 service.code().unwrap_or("an unnamed error"),
                 service.message().unwrap_or("no message")
             ),
-            None => match error {
-                SdkError::ConstructionFailure(_) => "the call can't be made".to_owned(),
-                SdkError::TimeoutError(_) => "no answer in time".to_owned(),
-                SdkError::DispatchFailure(_) => "the endpoint can't be reached".to_owned(),
-                _ => "the answer isn't understood".to_owned(),
-            },
+            None if matches!(error, SdkError::ConstructionFailure(_)) => {
+                "the call can't be made".to_owned()
+            }
+            None if matches!(error, SdkError::TimeoutError(_)) => "no answer in time".to_owned(),
+            None if matches!(error, SdkError::DispatchFailure(_)) => {
+                "the endpoint can't be reached".to_owned()
+            }
+            None => "the answer isn't understood".to_owned(),
         };
         Failure::whole(format!("`{operation}` was refused: {said}"))
     }
@@ -617,9 +619,15 @@ fn token(urn: &str) -> String {
     )
 }
 
+/// SHA-256 in hexadecimal.
 fn digest(text: &str) -> String {
-    sha2::Sha256::digest(text.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut out = String::new();
+    for byte in sha2::Sha256::digest(text.as_bytes()) {
+        out.extend(
+            [byte >> 4, byte & 15]
+                .into_iter()
+                .filter_map(|digit| char::from_digit(digit.into(), 16)),
+        );
+    }
+    out
 }

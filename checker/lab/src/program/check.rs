@@ -161,20 +161,17 @@ impl Checker<'_> {
                 );
                 continue;
             };
-            match known.get(name) {
-                Some(spec) => {
-                    let wanted = self.schema.resolve(spec);
-                    self.assign(&entry.value, &wanted, name);
-                }
-                None => {
-                    self.problems.push_unknown(
-                        entry.key.at,
-                        format!("`{owner}` has no property `{name}`"),
-                        name,
-                        known.keys().map(String::as_str),
-                    );
-                    self.infer(&entry.value);
-                }
+            if let Some(spec) = known.get(name) {
+                let wanted = self.schema.resolve(spec);
+                self.assign(&entry.value, &wanted, name);
+            } else {
+                self.problems.push_unknown(
+                    entry.key.at,
+                    format!("`{owner}` has no property `{name}`"),
+                    name,
+                    known.keys().map(String::as_str),
+                );
+                self.infer(&entry.value);
             }
         }
         for name in required {
@@ -276,13 +273,12 @@ impl Checker<'_> {
                 best = Some(found);
             }
         }
-        match best {
-            Some(found) => self.problems.extend(found),
-            None => {
-                let found = self.infer(expr);
-                if !fits(&found, wanted, self.schema) {
-                    self.mismatch(expr.at, wanted, &found.describe(), name);
-                }
+        if let Some(found) = best {
+            self.problems.extend(found);
+        } else {
+            let found = self.infer(expr);
+            if !fits(&found, wanted, self.schema) {
+                self.mismatch(expr.at, wanted, &found.describe(), name);
             }
         }
     }
@@ -321,14 +317,11 @@ impl Checker<'_> {
                 let mut plain = true;
                 for entry in entries {
                     let value = self.infer(&entry.value);
-                    match entry.name() {
-                        Some(name) => {
-                            shape.insert(name.to_owned(), value);
-                        }
-                        None => {
-                            self.infer(&entry.key);
-                            plain = false;
-                        }
+                    if let Some(name) = entry.name() {
+                        shape.insert(name.to_owned(), value);
+                    } else {
+                        self.infer(&entry.key);
+                        plain = false;
                     }
                 }
                 if plain {
@@ -376,19 +369,12 @@ impl Checker<'_> {
             }
             Call::Select(index, items) => {
                 self.assign(index, &Type::Integer, "the index");
-                match self.infer(items) {
-                    Type::List(item) => *item,
-                    Type::Any => Type::Any,
-                    other => {
-                        self.mismatch(
-                            items.at,
-                            &Type::List(Box::new(Type::Any)),
-                            &other.describe(),
-                            "the second item",
-                        );
-                        Type::Any
-                    }
+                let list = Type::List(Box::new(Type::Any));
+                let found = self.infer(items);
+                if !fits(&found, &list, self.schema) {
+                    self.mismatch(items.at, &list, &found.describe(), "the second item");
                 }
+                item_of(found)
             }
             Call::Secret(value) | Call::Unsecret(value) => self.infer(value),
             Call::ToBase64(value) | Call::FromBase64(value) | Call::Sha1(value) => {
@@ -403,10 +389,7 @@ impl Checker<'_> {
                 self.infer(value);
                 Type::Integer
             }
-            Call::SingleOrNone(value) => match self.infer(value) {
-                Type::List(item) => *item,
-                _ => Type::Any,
-            },
+            Call::SingleOrNone(value) => item_of(self.infer(value)),
             Call::FileAsset(value) | Call::StringAsset(value) | Call::FileArchive(value) => {
                 self.assign(value, &Type::Text, "the argument");
                 Type::Archive
@@ -442,9 +425,10 @@ impl Checker<'_> {
         self.object(&invoke.arguments, &spec.inputs, &shown, invoke.arguments_at);
         match &invoke.answer {
             None => Type::Object(&spec.outputs),
-            Some((at, name)) => match spec.outputs.properties.get(name) {
-                Some(found) => self.schema.resolve(found),
-                None => {
+            Some((at, name)) => {
+                if let Some(found) = spec.outputs.properties.get(name) {
+                    self.schema.resolve(found)
+                } else {
                     self.problems.push_unknown(
                         *at,
                         format!("`{shown}` returns no `{name}`"),
@@ -453,14 +437,13 @@ impl Checker<'_> {
                     );
                     Type::Any
                 }
-            },
+            }
         }
     }
 
     fn access(&mut self, access: &Access) -> Type {
-        let mut found = match self.root(access) {
-            Some(found) => found,
-            None => return Type::Any,
+        let Some(mut found) = self.root(access) else {
+            return Type::Any;
         };
         let mut path = access.root.clone();
         for (at, step) in &access.steps {
@@ -469,8 +452,8 @@ impl Checker<'_> {
                 None => return Type::Any,
             };
             match step {
-                Step::Name(name) => path.push_str(&format!(".{name}")),
-                Step::Index(index) => path.push_str(&format!("[{index}]")),
+                Step::Name(name) => path = format!("{path}.{name}"),
+                Step::Index(index) => path = format!("{path}[{index}]"),
             }
         }
         found
@@ -521,7 +504,9 @@ impl Checker<'_> {
     fn step(&mut self, from: &Type, step: &Step, at: Position, path: &str) -> Option<Type> {
         match (from, step) {
             (Type::Any, _) => Some(Type::Any),
-            (Type::List(item), Step::Index(_)) => Some((**item).clone()),
+            (Type::List(item), Step::Index(_)) | (Type::Map(item), Step::Name(_)) => {
+                Some((**item).clone())
+            }
             (Type::List(_), Step::Name(_)) => {
                 self.problems.push(
                     at,
@@ -548,14 +533,14 @@ impl Checker<'_> {
                 self.named(&spec.properties, name, at, path)
             }
             (Type::Object(spec), Step::Name(name)) => self.named(&spec.properties, name, at, path),
-            (Type::Shape(shape), Step::Name(name)) => match shape.get(name) {
-                Some(found) => Some(found.clone()),
-                None => {
+            (Type::Shape(shape), Step::Name(name)) => {
+                if let Some(found) = shape.get(name) {
+                    Some(found.clone())
+                } else {
                     self.missing(name, shape.keys().map(String::as_str), at, path);
                     None
                 }
-            },
-            (Type::Map(item), Step::Name(_)) => Some((**item).clone()),
+            }
             (
                 Type::Text
                 | Type::Bool
@@ -603,12 +588,11 @@ impl Checker<'_> {
         at: Position,
         path: &str,
     ) -> Option<Type> {
-        match known.get(name) {
-            Some(spec) => Some(self.schema.resolve(spec)),
-            None => {
-                self.missing(name, known.keys().map(String::as_str), at, path);
-                None
-            }
+        if let Some(spec) = known.get(name) {
+            Some(self.schema.resolve(spec))
+        } else {
+            self.missing(name, known.keys().map(String::as_str), at, path);
+            None
         }
     }
 
@@ -628,13 +612,21 @@ impl Checker<'_> {
     }
 }
 
+/// The type of a list's items.
+fn item_of(list: Type) -> Type {
+    if let Type::List(item) = list {
+        *item
+    } else {
+        Type::Any
+    }
+}
+
 /// Whether a value of one type may stand where the other is wanted.
 fn fits(found: &Type, wanted: &Type, schema: &'static Schema) -> bool {
     match (found, wanted) {
-        (Type::Any, _) | (_, Type::Any) => true,
-        (Type::Either(options), _) => options.iter().all(|option| fits(option, wanted, schema)),
-        (_, Type::Either(options)) => options.iter().any(|option| fits(found, option, schema)),
-        (
+        (Type::Any, _)
+        | (_, Type::Any)
+        | (
             Type::Text
             | Type::Bool
             | Type::Integer
@@ -649,6 +641,8 @@ fn fits(found: &Type, wanted: &Type, schema: &'static Schema) -> bool {
         | (Type::Text | Type::Words(_), Type::Words(_))
         | (Type::Provider, Type::Provider)
         | (Type::Object(_) | Type::Map(_), Type::Object(_) | Type::Shape(_)) => true,
+        (Type::Either(options), _) => options.iter().all(|option| fits(option, wanted, schema)),
+        (_, Type::Either(options)) => options.iter().any(|option| fits(found, option, schema)),
         (Type::List(found), Type::List(wanted)) | (Type::Map(found), Type::Map(wanted)) => {
             fits(found, wanted, schema)
         }

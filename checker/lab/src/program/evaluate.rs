@@ -242,13 +242,14 @@ impl Scope {
                 None if preview => Value::Unknown,
                 None => Value::Null,
             },
-            (Value::List(items), Step::Index(index)) => match items.get(*index) {
-                Some(value) => value.clone(),
-                None => {
+            (Value::List(items), Step::Index(index)) => {
+                if let Some(value) = items.get(*index) {
+                    value.clone()
+                } else {
                     let message = format!("there is no item {index} in a list of {}", items.len());
                     return Err(self.wrong(*at, message));
                 }
-            },
+            }
             (Value::Object(_), Step::Index(_)) => {
                 return Err(self.wrong(*at, "an object has properties, not a list's items"));
             }
@@ -295,14 +296,15 @@ impl Scope {
         }
         let provider = match &invoke.provider {
             None => None,
-            Some(expr) => match self.evaluate(expr)? {
-                Value::Resource(name) => Some(name),
-                other => {
+            Some(expr) => {
+                let found = self.evaluate(expr)?;
+                let Value::Resource(name) = found else {
                     let message =
-                        format!("`provider` must be a resource, not {}", other.describe());
+                        format!("`provider` must be a resource, not {}", found.describe());
                     return Err(self.wrong(expr.at, message));
-                }
-            },
+                };
+                Some(name)
+            }
         };
         let secret = arguments.values().any(Value::has_secret);
         if self.preview || arguments.values().any(Value::has_unknown) {

@@ -80,7 +80,7 @@ impl Access {
                     out.push('.');
                     out.push_str(name);
                 }
-                Step::Index(index) => out.push_str(&format!("[{index}]")),
+                Step::Index(index) => out = format!("{out}[{index}]"),
             }
         }
         out

@@ -63,26 +63,34 @@ pub(crate) fn call(scope: &mut Scope, at: Position, call: &Call) -> Result<Value
             Value::List(items) => Ok(count(items.len())),
             Value::Object(entries) => Ok(count(entries.len())),
             Value::Text(text) => Ok(count(text.len())),
-            other => {
-                let message = format!("{} has no length", other.describe());
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Integer(_)
+            | Value::Asset(_)
+            | Value::Resource(_)
+            | Value::Unknown
+            | Value::Secret(_) => {
+                let message = format!("{} has no length", value.describe());
                 Err(scope.wrong(at, message))
             }
         }),
-        Call::SingleOrNone(value) => lift_shallow(scope, value, |scope, value| match value {
-            Value::List(items) => match items.as_slice() {
-                [] => Ok(Value::Null),
-                [only] => Ok(only.clone()),
-                more => {
+        Call::SingleOrNone(value) => {
+            lift_shallow(scope, value, |scope, value| match value.as_list() {
+                Some([]) => Ok(Value::Null),
+                Some([only]) => Ok(only.clone()),
+                Some(more) => {
                     let message =
                         format!("a list of {} items, where at most one may be", more.len());
                     Err(scope.wrong(at, message))
                 }
-            },
-            other => {
-                let message = format!("`fn::singleOrNone` takes a list, not {}", other.describe());
-                Err(scope.wrong(at, message))
-            }
-        }),
+                None => {
+                    let message =
+                        format!("`fn::singleOrNone` takes a list, not {}", value.describe());
+                    Err(scope.wrong(at, message))
+                }
+            })
+        }
         Call::ReadFile(path) => file(scope, "fn::readFile", path, |scope, bytes| {
             String::from_utf8(bytes).map_err(|_| scope.wrong(path.at, "the file isn't UTF-8 text"))
         }),
@@ -153,12 +161,11 @@ fn text(
 fn join(scope: &Scope, at: Position, by: &str, items: &[Value]) -> Result<Value, Stop> {
     let words = items
         .iter()
-        .map(|item| match item {
-            Value::Text(text) => Ok(text.as_str()),
-            other => {
-                let message = format!("`fn::join` joins strings, not {}", other.describe());
-                Err(scope.wrong(at, message))
-            }
+        .map(|item| {
+            item.as_text().ok_or_else(|| {
+                let message = format!("`fn::join` joins strings, not {}", item.describe());
+                scope.wrong(at, message)
+            })
         })
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Value::Text(words.join(by)))
@@ -284,6 +291,7 @@ fn count(length: usize) -> Value {
 }
 
 /// SHA-1 in hexadecimal (FIPS 180-4); used by programs to shorten names, never for security.
+#[expect(clippy::many_single_char_names, reason = "the names of the standard")]
 fn sha1(message: &[u8]) -> String {
     let mut state: [u32; 5] = [
         0x6745_2301,
@@ -336,5 +344,6 @@ fn sha1(message: &[u8]) -> String {
             *sum = sum.wrapping_add(part);
         }
     }
-    state.iter().map(|word| format!("{word:08x}")).collect()
+    let [a, b, c, d, e] = state;
+    format!("{a:08x}{b:08x}{c:08x}{d:08x}{e:08x}")
 }

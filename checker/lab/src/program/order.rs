@@ -66,10 +66,10 @@ impl Sorting<'_> {
         let mut path: Vec<(String, std::collections::btree_set::IntoIter<String>)> = Vec::new();
         let mut next = Some(start.to_owned());
         loop {
-            if let Some(name) = next.take() {
-                if let Some(needs) = self.enter(&name, &path) {
-                    path.push((name, needs));
-                }
+            if let Some(name) = next.take()
+                && let Some(needs) = self.enter(&name, &path)
+            {
+                path.push((name, needs));
             }
             let Some((name, needs)) = path.last_mut() else {
                 return;

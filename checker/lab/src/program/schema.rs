@@ -102,12 +102,12 @@ pub(crate) enum Type {
     Number,
     /// An asset or an archive.
     Archive,
-    List(Box<Type>),
-    Map(Box<Type>),
+    List(Box<Self>),
+    Map(Box<Self>),
     Object(&'static ObjectSpec),
     /// An object of the program itself, whose keys are known.
-    Shape(BTreeMap<String, Type>),
-    Either(Vec<Type>),
+    Shape(BTreeMap<String, Self>),
+    Either(Vec<Self>),
     Words(Vec<String>),
     /// A resource as a whole.
     Resource(&'static ResourceSpec),
@@ -262,15 +262,14 @@ pub(crate) fn short(token: &str) -> String {
                 format!("{package}:{module}:{name}")
             }
         }
-        (Some(_), _, _) | (None, _, _) => token.to_owned(),
+        (Some(_) | None, _, _) => token.to_owned(),
     }
 }
 
 fn find<'a, T>(specs: &'a BTreeMap<String, T>, token: &str) -> Option<(&'a str, &'a T)> {
     let pieces: Vec<&str> = token.split(':').collect();
     let wanted = match pieces.as_slice() {
-        [package, name] => format!("{package}:{name}"),
-        [package, "index", name] => format!("{package}:{name}"),
+        [package, name] | [package, "index", name] => format!("{package}:{name}"),
         [_, module, name] if module.contains('/') => {
             let (folder, file) = module.split_once('/')?;
             let mut expected = name.chars();

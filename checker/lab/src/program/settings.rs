@@ -217,11 +217,11 @@ fn provider_setting(
 ) {
     let value = literal(unwrap_value(node));
     match name {
-        "region" => match value {
-            Value::Text(region) => settings.provider.region = Some(region),
-            other => problems.push(
+        "region" => match value.as_text() {
+            Some(region) => settings.provider.region = Some(region.to_owned()),
+            None => problems.push(
                 node.at,
-                format!("`aws:region` must be a string, not {}", other.describe()),
+                format!("`aws:region` must be a string, not {}", value.describe()),
             ),
         },
         "defaultTags" => {
@@ -237,21 +237,25 @@ fn provider_setting(
                 );
             }
         }
-        "allowedAccountIds" | "forbiddenAccountIds" => match value {
-            Value::List(items) if items.iter().all(|item| matches!(item, Value::Text(_))) => {
-                let accounts = items.iter().map(Value::interpolated).collect();
-                if name == "allowedAccountIds" {
+        "allowedAccountIds" | "forbiddenAccountIds" => {
+            let accounts: Option<Vec<String>> = value.as_list().and_then(|items| {
+                items
+                    .iter()
+                    .map(|item| item.as_text().map(str::to_owned))
+                    .collect()
+            });
+            match accounts {
+                Some(accounts) if name == "allowedAccountIds" => {
                     settings.provider.allowed_accounts = accounts;
-                } else {
-                    settings.provider.forbidden_accounts = accounts;
                 }
+                Some(accounts) => settings.provider.forbidden_accounts = accounts,
+                None => problems.push_with_help(
+                    node.at,
+                    format!("`aws:{name}` must be a list of strings"),
+                    "write account ids in quotes",
+                ),
             }
-            _ => problems.push_with_help(
-                node.at,
-                format!("`aws:{name}` must be a list of strings"),
-                "write account ids in quotes",
-            ),
-        },
+        }
         known if WITHOUT_EFFECT.contains(&known) => {}
         known if schema.settings().contains_key(known) => problems.push(
             at,

@@ -125,12 +125,11 @@ pub(crate) fn read(path: &Path, shown: &str) -> Result<Node, Problems> {
             return Err(problems);
         }
     };
-    match text {
-        Ok(text) => parse(&text, shown),
-        Err(_) => {
-            problems.push(Position::START, "the file isn't UTF-8 text");
-            Err(problems)
-        }
+    if let Ok(text) = text {
+        parse(&text, shown)
+    } else {
+        problems.push(Position::START, "the file isn't UTF-8 text");
+        Err(problems)
     }
 }
 
@@ -251,10 +250,9 @@ impl<'a> Reader<'a> {
         }
         let (start, style) = match block {
             Some('|') => (at, Style::Literal),
-            Some(_) => (at, Style::Other),
             None if written == value => (at, Style::Line),
             None if quoted && is_quoted(written, &value) => (at.forward(1), Style::Line),
-            None => (at, Style::Other),
+            Some(_) | None => (at, Style::Other),
         };
         Text {
             value,
@@ -315,8 +313,8 @@ enum Raw {
     Bool(bool),
     Number(f64),
     Text(String),
-    List(Vec<Spanned<Raw>>),
-    Object(Vec<(Spanned<Raw>, Spanned<Raw>)>),
+    List(Vec<Spanned<Self>>),
+    Object(Vec<(Spanned<Self>, Spanned<Self>)>),
 }
 
 impl<'de> Deserialize<'de> for Raw {

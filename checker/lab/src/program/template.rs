@@ -39,7 +39,7 @@ pub(crate) enum ConfigType {
     Number,
     Bool,
     Object,
-    List(Box<ConfigType>),
+    List(Box<Self>),
     AnyList,
 }
 
@@ -194,7 +194,7 @@ fn parse_runtime(node: &Node, problems: &mut Problems) {
     match name {
         Some((_, "yaml")) => {}
         Some((at, other)) => {
-            problems.push(at, format!("the runtime must be `yaml`, not `{other}`"))
+            problems.push(at, format!("the runtime must be `yaml`, not `{other}`"));
         }
         None => problems.push(node.at, "the runtime must be `yaml`"),
     }
@@ -256,7 +256,6 @@ fn declaration(key: &Key, node: &Node, problems: &mut Problems) -> ConfigDeclara
     let mut typed = false;
     for (part, value) in entries {
         match part.name.value.as_str() {
-            "value" if foreign => declared.default = Some(value.clone()),
             "type" | "default" | "items" if foreign => problems.push_with_help(
                 part.at,
                 format!("`{}` takes no `{}`", key.name.value, part.name.value),
@@ -269,8 +268,7 @@ fn declaration(key: &Key, node: &Node, problems: &mut Problems) -> ConfigDeclara
                 }
             }
             "items" => items = items_type(value, problems),
-            "default" => declared.default = Some(value.clone()),
-            "value" => declared.default = Some(value.clone()),
+            "default" | "value" => declared.default = Some(value.clone()),
             "description" => {}
             "secret" => match value.kind {
                 Kind::Bool(secret) => declared.secret = secret,
@@ -405,16 +403,13 @@ fn parse_resource(key: &Key, node: &Node, problems: &mut Problems) -> Option<Res
             ),
         }
     }
-    match kind {
-        Some((at, kind)) => {
-            resource.kind = kind;
-            resource.kind_at = at;
-            Some(resource)
-        }
-        None => {
-            problems.push(key.at, format!("{what} has no `type`"));
-            None
-        }
+    if let Some((at, kind)) = kind {
+        resource.kind = kind;
+        resource.kind_at = at;
+        Some(resource)
+    } else {
+        problems.push(key.at, format!("{what} has no `type`"));
+        None
     }
 }
 

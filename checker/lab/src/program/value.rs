@@ -23,13 +23,13 @@ pub(crate) enum Value {
     /// A config value of type `integer`, which prints without an exponent.
     Integer(i64),
     Text(String),
-    List(Vec<Value>),
-    Object(BTreeMap<String, Value>),
+    List(Vec<Self>),
+    Object(BTreeMap<String, Self>),
     Asset(Asset),
     /// A resource itself, by its name in the program: for `dependsOn`, `provider` and the like.
     Resource(String),
     Unknown,
-    Secret(Box<Value>),
+    Secret(Box<Self>),
 }
 
 /// A file or a folder that is handed to the provider as it is.
@@ -42,12 +42,36 @@ pub(crate) enum Asset {
     /// `fn::fileArchive`: as written, and resolved from the program's folder.
     FileArchive { written: String, path: PathBuf },
     /// `fn::assetArchive`.
-    Archive(BTreeMap<String, Asset>),
+    Archive(BTreeMap<String, Self>),
 }
 
 impl Value {
     pub(crate) fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
+    }
+
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        if let Self::Text(text) = self {
+            Some(text)
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn as_list(&self) -> Option<&[Self]> {
+        if let Self::List(items) = self {
+            Some(items)
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn as_object(&self) -> Option<&BTreeMap<String, Self>> {
+        if let Self::Object(entries) = self {
+            Some(entries)
+        } else {
+            None
+        }
     }
 
     /// The value below `Secret`, and whether there was one.
@@ -69,10 +93,10 @@ impl Value {
 
     /// Marks the value secret if `secret` says so, once.
     pub(crate) fn secret_if(self, secret: bool) -> Self {
-        match self {
-            Self::Secret(_) => self,
-            other if secret => Self::Secret(Box::new(other)),
-            other => other,
+        if secret && !matches!(self, Self::Secret(_)) {
+            Self::Secret(Box::new(self))
+        } else {
+            self
         }
     }
 
@@ -366,7 +390,9 @@ fn write_json_string(text: &str, out: &mut String) {
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+                let hexadecimal = format!("{:04x}", u32::from(c));
+                out.push_str("\\u");
+                out.push_str(&hexadecimal);
             }
             other => out.push(other),
         }

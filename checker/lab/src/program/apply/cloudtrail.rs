@@ -5,7 +5,7 @@ use aws_sdk_cloudtrail::types::{
 };
 
 use super::inputs::Inputs;
-use super::target::Target;
+use super::target::{Target, tag_list};
 use super::{Failure, Made, refused};
 
 /// `aws:cloudtrail:Trail`; it logs from the start unless `enableLogging` is false.
@@ -130,20 +130,4 @@ fn advanced(inputs: &Inputs) -> Result<Option<Vec<AdvancedEventSelector>>, Failu
     Ok((!found.is_empty()).then_some(found))
 }
 
-fn tags(target: &Target) -> Result<Option<Vec<Tag>>, Failure> {
-    if target.tags.is_empty() {
-        return Ok(None);
-    }
-    target
-        .tags
-        .iter()
-        .map(|(key, value)| {
-            Tag::builder()
-                .key(key)
-                .value(value)
-                .build()
-                .map_err(|_| Failure::of("tags", "a tag needs a key and a value"))
-        })
-        .collect::<Result<_, _>>()
-        .map(Some)
-}
+tag_list!(Tag, key, value);

@@ -1,4 +1,4 @@
-//! Rules of EventBridge and their targets.
+//! Rules of `EventBridge` and their targets.
 
 use aws_sdk_eventbridge::types::{
     DeadLetterConfig, InputTransformer, RetryPolicy, RuleState, SqsParameters, Tag,
@@ -6,7 +6,7 @@ use aws_sdk_eventbridge::types::{
 };
 
 use super::inputs::Inputs;
-use super::target::Target;
+use super::target::{Target, tag_list};
 use super::{Failure, Made, refused};
 
 /// `aws:cloudwatch:EventRule`.
@@ -142,20 +142,4 @@ fn queue(inputs: &Inputs) -> Result<Option<SqsParameters>, Failure> {
     }
 }
 
-fn tags(target: &Target) -> Result<Option<Vec<Tag>>, Failure> {
-    if target.tags.is_empty() {
-        return Ok(None);
-    }
-    target
-        .tags
-        .iter()
-        .map(|(key, value)| {
-            Tag::builder()
-                .key(key)
-                .value(value)
-                .build()
-                .map_err(|_| Failure::of("tags", "a tag needs a key and a value"))
-        })
-        .collect::<Result<_, _>>()
-        .map(Some)
-}
+tag_list!(Tag, key, value);

@@ -3,7 +3,7 @@
 use aws_sdk_iam::types::Tag;
 
 use super::inputs::Inputs;
-use super::target::Target;
+use super::target::{Target, tag_list};
 use super::{Failure, Made, refused};
 
 /// `aws:iam:Role`.
@@ -125,20 +125,4 @@ pub(super) async fn role_policy_attachment(
         .with("policyArn", policy))
 }
 
-fn tags(target: &Target) -> Result<Option<Vec<Tag>>, Failure> {
-    if target.tags.is_empty() {
-        return Ok(None);
-    }
-    target
-        .tags
-        .iter()
-        .map(|(key, value)| {
-            Tag::builder()
-                .key(key)
-                .value(value)
-                .build()
-                .map_err(|_| Failure::of("tags", "a tag needs a key and a value"))
-        })
-        .collect::<Result<_, _>>()
-        .map(Some)
-}
+tag_list!(Tag, key, value);

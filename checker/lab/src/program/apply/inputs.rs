@@ -51,12 +51,9 @@ impl Inputs {
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, Failure> {
         match self.take(name) {
             None => Ok(None),
-            Some(Value::Text(text)) => Ok(Some(text.clone())),
-            // Numbers and booleans fit a string, and reach the provider in plain digits.
-            Some(Value::Number(number)) => Ok(Some(number.to_string())),
-            Some(Value::Integer(number)) => Ok(Some(number.to_string())),
-            Some(Value::Bool(value)) => Ok(Some(value.to_string())),
-            Some(other) => Err(self.unfit(name, "a string", other)),
+            Some(value) => scalar(value)
+                .map(Some)
+                .ok_or_else(|| self.unfit(name, "a string", value)),
         }
     }
 
@@ -87,9 +84,10 @@ impl Inputs {
         match self.take(name) {
             None => Ok(None),
             Some(value @ (Value::Number(_) | Value::Integer(_))) => {
-                let digits = match value {
-                    Value::Number(number) => number.to_string(),
-                    other => other.interpolated(),
+                let digits = if let Value::Number(number) = value {
+                    number.to_string()
+                } else {
+                    value.interpolated()
                 };
                 match digits.parse() {
                     Ok(whole) => Ok(Some(whole)),
@@ -108,9 +106,10 @@ impl Inputs {
             None => Ok(None),
             Some(Value::List(items)) => items
                 .iter()
-                .map(|item| match item {
-                    Value::Text(text) => Ok(text.clone()),
-                    other => Err(self.unfit(name, "a list of strings", other)),
+                .map(|item| {
+                    item.as_text()
+                        .map(str::to_owned)
+                        .ok_or_else(|| self.unfit(name, "a list of strings", item))
                 })
                 .collect::<Result<_, _>>()
                 .map(Some),
@@ -124,14 +123,15 @@ impl Inputs {
             None => Ok(None),
             Some(Value::Object(entries)) => entries
                 .iter()
-                .map(|(key, value)| match value {
-                    Value::Text(text) => Ok((key.clone(), text.clone())),
-                    Value::Number(number) => Ok((key.clone(), number.to_string())),
-                    Value::Integer(_) | Value::Bool(_) => Ok((key.clone(), value.interpolated())),
-                    other => Err(Failure::of(
-                        &format!("{}.{key}", self.path_of(name)),
-                        format!("must be a string, not {}", other.describe()),
-                    )),
+                .map(|(key, value)| {
+                    scalar(value)
+                        .map(|text| (key.clone(), text))
+                        .ok_or_else(|| {
+                            Failure::of(
+                                &format!("{}.{key}", self.path_of(name)),
+                                format!("must be a string, not {}", value.describe()),
+                            )
+                        })
                 })
                 .collect::<Result<_, _>>()
                 .map(Some),
@@ -175,11 +175,11 @@ impl Inputs {
             Some(Value::List(items)) => items
                 .iter()
                 .enumerate()
-                .map(|(index, item)| match item {
-                    Value::Object(values) => {
-                        Ok(self.below(format!("{}[{index}]", self.path_of(name)), values))
-                    }
-                    other => Err(self.unfit(name, "a list of objects", other)),
+                .map(|(index, item)| {
+                    let path = format!("{}[{index}]", self.path_of(name));
+                    item.as_object()
+                        .map(|values| self.below(path, values))
+                        .ok_or_else(|| self.unfit(name, "a list of objects", item))
                 })
                 .collect(),
             Some(other) => Err(self.unfit(name, "a list of objects", other)),
@@ -228,6 +228,22 @@ impl Inputs {
             &self.path_of(name),
             format!("must be {wanted}, not {}", found.describe()),
         )
+    }
+}
+
+/// Numbers and booleans fit a string, and reach the provider in plain digits.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Integer(_) | Value::Bool(_) => Some(value.interpolated()),
+        Value::Null
+        | Value::List(_)
+        | Value::Object(_)
+        | Value::Asset(_)
+        | Value::Resource(_)
+        | Value::Unknown
+        | Value::Secret(_) => None,
     }
 }
 

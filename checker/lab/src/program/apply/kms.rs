@@ -3,7 +3,7 @@
 use aws_sdk_kms::types::{KeySpec, KeyUsageType, Tag};
 
 use super::inputs::Inputs;
-use super::target::Target;
+use super::target::{Target, tag_list};
 use super::{Failure, Made, refused};
 
 /// `aws:kms:Key`.
@@ -120,20 +120,4 @@ pub(super) async fn alias(target: &Target, inputs: &Inputs) -> Result<Made, Fail
         .with("targetKeyId", described.key_id()))
 }
 
-fn tags(target: &Target) -> Result<Option<Vec<Tag>>, Failure> {
-    if target.tags.is_empty() {
-        return Ok(None);
-    }
-    target
-        .tags
-        .iter()
-        .map(|(key, value)| {
-            Tag::builder()
-                .tag_key(key)
-                .tag_value(value)
-                .build()
-                .map_err(|_| Failure::of("tags", "a tag needs a key and a value"))
-        })
-        .collect::<Result<_, _>>()
-        .map(Some)
-}
+tag_list!(Tag, tag_key, tag_value);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_sns::types::Tag;
 
 use super::inputs::Inputs;
-use super::target::Target;
+use super::target::{Target, tag_list};
 use super::{Failure, Made, refused};
 use crate::program::value::Value;
 
@@ -116,20 +116,4 @@ fn attributes(inputs: &Inputs, known: &[(&str, &str)]) -> Result<HashMap<String,
     Ok(found)
 }
 
-fn tags(target: &Target) -> Result<Option<Vec<Tag>>, Failure> {
-    if target.tags.is_empty() {
-        return Ok(None);
-    }
-    target
-        .tags
-        .iter()
-        .map(|(key, value)| {
-            Tag::builder()
-                .key(key)
-                .value(value)
-                .build()
-                .map_err(|_| Failure::of("tags", "a tag needs a key and a value"))
-        })
-        .collect::<Result<_, _>>()
-        .map(Some)
-}
+tag_list!(Tag, key, value);

@@ -3,7 +3,7 @@
 use aws_sdk_ssm::types::{ParameterTier, ParameterType, Tag};
 
 use super::inputs::Inputs;
-use super::target::Target;
+use super::target::{Target, tag_list};
 use super::{Failure, Made, refused};
 use crate::program::value::Value;
 
@@ -45,20 +45,4 @@ pub(super) async fn parameter(target: &Target, inputs: &Inputs) -> Result<Made, 
         .with("tier", put.tier.map(|tier| tier.as_str().to_owned())))
 }
 
-fn tags(target: &Target) -> Result<Option<Vec<Tag>>, Failure> {
-    if target.tags.is_empty() {
-        return Ok(None);
-    }
-    target
-        .tags
-        .iter()
-        .map(|(key, value)| {
-            Tag::builder()
-                .key(key)
-                .value(value)
-                .build()
-                .map_err(|_| Failure::of("tags", "a tag needs a key and a value"))
-        })
-        .collect::<Result<_, _>>()
-        .map(Some)
-}
+tag_list!(Tag, key, value);

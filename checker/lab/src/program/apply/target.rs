@@ -85,6 +85,30 @@ clients! {
     sts: aws_sdk_sts,
 }
 
+/// Defines `tags`: the target's tags as a service's own type, whose builder names its two parts differently by service.
+macro_rules! tag_list {
+    ($tag:ident, $key:ident, $value:ident) => {
+        fn tags(target: &Target) -> Result<Option<Vec<$tag>>, Failure> {
+            if target.tags.is_empty() {
+                return Ok(None);
+            }
+            target
+                .tags
+                .iter()
+                .map(|(key, value)| {
+                    $tag::builder()
+                        .$key(key)
+                        .$value(value)
+                        .build()
+                        .map_err(|_| Failure::of("tags", "a tag needs a key and a value"))
+                })
+                .collect::<Result<_, _>>()
+                .map(Some)
+        }
+    };
+}
+pub(super) use tag_list;
+
 impl Target {
     /// The physical name: given, or derived as Pulumi does.
     pub(super) fn name(&self, inputs: &Inputs) -> Result<String, Failure> {
