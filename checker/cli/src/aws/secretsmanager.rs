@@ -172,6 +172,6 @@ pub(super) async fn policy(aws: &Aws, arn: &str) -> Seen {
 
 /// A time of AWS in UTC; one out of range is none, and what needs it is Inconclusive.
 fn time(at: Option<&DateTime>) -> Option<Time> {
-    let at = at?;
-    chrono::DateTime::from_timestamp(at.secs(), at.subsec_nanos())
+    // Fractions arrive as floating-point seconds, exact to the millisecond at best.
+    chrono::DateTime::from_timestamp_millis(at?.to_millis().ok()?)
 }
