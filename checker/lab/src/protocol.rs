@@ -75,7 +75,9 @@ pub(crate) fn operation(codec: Codec, model: &Model, wire: &Wire<'_>) -> Result<
         Codec::Json => {
             let target = wire.header("x-amz-target").unwrap_or_default();
             let (prefix, name) = target.rsplit_once('.').unwrap_or(("", target));
-            if prefix == model.metadata.target_prefix {
+            // CloudTrail's clients send the last part of its prefix only; AWS takes both.
+            let full = model.metadata.target_prefix.as_str();
+            if prefix == full || Some(prefix) == full.rsplit('.').next() {
                 Ok(name.to_owned())
             } else {
                 Err(unknown(target))
