@@ -195,6 +195,28 @@ fn a_control_is_read_as_it_is_meant() {
     assert_eq!(control.tests[0].given, "tests/fr-278/cron-yearly.json");
 }
 
+/// The example of the documentation, as it stands there.
+#[test]
+fn the_documented_example_is_a_control() {
+    let catalog = load(&fs::read_to_string(folder().join("documented.yaml")).unwrap())
+        .unwrap_or_else(|errors| panic!("{errors:#?}"));
+    let rules: Vec<&str> = catalog.controls[0].rule_ids().collect();
+    assert_eq!(
+        rules,
+        [
+            "switched-on",
+            "interval",
+            "really-rotated",
+            "promoted",
+            "no-gap"
+        ]
+    );
+    assert_eq!(
+        catalog.controls[0].parameters[0].why.as_deref(),
+        Some("regulatory ceiling, may only be lowered")
+    );
+}
+
 #[test]
 fn parameters_are_set_by_stage_and_by_choice_within_bounds() {
     let value = |choices: &Choices| {

@@ -244,6 +244,23 @@ fn what_has_no_value_is_neither_true_nor_false() {
             "secret.versions.all(v, v.age <= days(100))",
             Err("`secret.versions[2].age` can't be evaluated: ListSecretVersionIds was throttled"),
         ),
+        (
+            "secret.versions.filter(v, v.age > days(100)).size() == 0",
+            Err("`secret.versions[2].age` can't be evaluated: ListSecretVersionIds was throttled"),
+        ),
+        (
+            "secret.versions.map(v, v.age).size() == 3",
+            Err("`secret.versions[2].age` can't be evaluated: ListSecretVersionIds was throttled"),
+        ),
+        (
+            "secret.versions.exists_one(v, v.age > days(90))",
+            Err("`secret.versions[2].age` can't be evaluated: ListSecretVersionIds was throttled"),
+        ),
+        (
+            "!secret.versions.exists(v, v.age > days(100))",
+            Err("`secret.versions[2].age` can't be evaluated: ListSecretVersionIds was throttled"),
+        ),
+        ("secret.versions.exists(v, v.age > days(90))", Ok(true)),
         ("secret.versions.all(v, v.age <= days(90))", Ok(false)),
         (
             "secret.tags.tenant == 'a'",
