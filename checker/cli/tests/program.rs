@@ -1,6 +1,6 @@
 //! The built checker on the committed program, and on changed copies of it, through the lab.
 //!
-//! `data/programs.json` holds the changes with the rules that must fail, exactly. With `UPDATE=1` the run on the
+//! `data/programs/` holds the changes with the rules that must fail, exactly. With `UPDATE=1` the run on the
 //! committed program is recorded for the tests of the core (`checker/core/tests/data/recording.json`).
 #![expect(
     clippy::unwrap_used,
@@ -51,15 +51,28 @@ struct Replacement {
 
 fn main() {
     let arguments = Arguments::from_args();
-    let text = fs::read_to_string(here("tests/data/programs.json")).unwrap();
-    let cases: Vec<Case> = serde_json::from_str(&text).unwrap();
     let mut trials = vec![Trial::test("the committed program passes", committed)];
-    for case in cases {
+    for case in cases() {
         trials.push(Trial::test(format!("changed::{}", case.name), move || {
             changed(&case)
         }));
     }
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn cases() -> Vec<Case> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(here("tests/data/programs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    paths
+        .iter()
+        .flat_map(|path| {
+            let cases: Vec<Case> = serde_json::from_value(read(path)).unwrap();
+            cases
+        })
+        .collect()
 }
 
 fn committed() -> Result<(), Failed> {

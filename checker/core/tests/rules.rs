@@ -1,6 +1,6 @@
 //! Every rule of the committed controls, judged by the same `judge` as a nightly run.
 //!
-//! Two kinds of trials: each finding on the recorded lab run must pass, and each case of `data/cases.json` changes
+//! Two kinds of trials: each finding on the recorded lab run must pass, and each case of `data/cases/` changes
 //! the recorded facts so that exactly the named rules fail. Every rule must have a case in which no other rule of its
 //! control fails.
 //! The recording is made by `UPDATE=1 cargo test --release -p checker --test program`.
@@ -100,7 +100,7 @@ fn main() {
     let facts = facts(&recording.facts);
     let mut trials = vec![recording_is_current(&catalog, &facts, &setting)];
     trials.extend(findings(&judged(&catalog, &facts, &setting)));
-    let cases: Vec<Case> = read("cases.json");
+    let cases = cases();
     trials.push(every_rule_can_fail(&catalog, &cases));
     let recorded = Arc::new(recording.facts);
     for case in cases {
@@ -367,6 +367,19 @@ fn catalog() -> Catalog {
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn cases() -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cases");
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+        .iter()
+        .flat_map(|name| read::<Vec<Case>>(&format!("cases/{name}")))
+        .collect()
 }
 
 fn read<T: for<'de> Deserialize<'de>>(name: &str) -> T {
