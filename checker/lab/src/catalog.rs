@@ -49,19 +49,43 @@ macro_rules! service {
 
 /// All services, by IAM prefix.
 pub(crate) static SERVICES: [Service; 13] = [
-    service!("cloudtrail", "cloudtrail", "com.amazonaws.cloudtrail", "cloudtrail", cloudtrail),
-    service!("cloudwatch", "monitoring", "GraniteServiceVersion20100801", "cloudwatch", cloudwatch),
+    service!(
+        "cloudtrail",
+        "cloudtrail",
+        "com.amazonaws.cloudtrail",
+        "cloudtrail",
+        cloudtrail
+    ),
+    service!(
+        "cloudwatch",
+        "monitoring",
+        "GraniteServiceVersion20100801",
+        "cloudwatch",
+        cloudwatch
+    ),
     service!("events", "events", "AWSEvents", "events", events),
     service!("iam", "iam", "", "iam", iam),
     service!("kms", "kms", "TrentService", "kms", kms),
     service!("lambda", "lambda", "", "lambda", lambda),
     service!("logs", "logs", "Logs_20140328", "logs", logs),
-    service!("secretsmanager", "secretsmanager", "secretsmanager", "secretsmanager", secretsmanager),
+    service!(
+        "secretsmanager",
+        "secretsmanager",
+        "secretsmanager",
+        "secretsmanager",
+        secretsmanager
+    ),
     service!("sns", "sns", "", "sns", sns),
     service!("sqs", "sqs", "AmazonSQS", "sqs", sqs),
     service!("ssm", "ssm", "AmazonSSM", "ssm", ssm),
     service!("sts", "sts", "", "sts", sts),
-    service!("tag", "tagging", "ResourceGroupsTaggingAPI_20170126", "resourcegroupstaggingapi", tagging),
+    service!(
+        "tag",
+        "tagging",
+        "ResourceGroupsTaggingAPI_20170126",
+        "resourcegroupstaggingapi",
+        tagging
+    ),
 ];
 
 /// A service by the name in a signature's scope.

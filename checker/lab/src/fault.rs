@@ -53,7 +53,9 @@ pub struct Fault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FaultError {
     /// The text has not the form `service:Operation=kind[*times]`.
-    #[error("read the fault `{0}`: expected `service:Operation=kind` or `service:Operation=kind*times`")]
+    #[error(
+        "read the fault `{0}`: expected `service:Operation=kind` or `service:Operation=kind*times`"
+    )]
     Form(String),
     /// The lab has no such service or operation.
     #[error("read the fault `{text}`: the lab does not serve `{operation}`")]
@@ -238,9 +240,15 @@ struct Page {
 impl Page {
     fn of(model: &Model, operation: &Operation) -> Option<Self> {
         let output = model.shape(&operation.output.as_ref()?.shape)?;
-        let token = ["NextToken", "nextToken", "NextMarker", "Marker", "PaginationToken"]
-            .into_iter()
-            .find(|name| output.members.contains_key(*name))?;
+        let token = [
+            "NextToken",
+            "nextToken",
+            "NextMarker",
+            "Marker",
+            "PaginationToken",
+        ]
+        .into_iter()
+        .find(|name| output.members.contains_key(*name))?;
         let input = operation
             .input
             .as_ref()

@@ -61,7 +61,8 @@ pub(crate) fn secrets(
             world.account,
             world.ids.alphanumeric(6)
         );
-        let ago = TimeDelta::days(i64::from(number % 7)) + TimeDelta::hours(i64::from(number % 5 + 1));
+        let ago =
+            TimeDelta::days(i64::from(number % 7)) + TimeDelta::hours(i64::from(number % 5 + 1));
         let rotated = now.checked_sub_signed(ago).unwrap_or(now);
         let created = rotated
             .checked_sub_signed(TimeDelta::days(1))

@@ -82,6 +82,11 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
     }
 }
 
+/// The key that a ciphertext names, for a call that doesn't name one.
+pub(crate) fn key_of(world: &World, call: &Call<'_>) -> Option<String> {
+    crypto::key_of(world, call)
+}
+
 impl State {
     /// The ARN of the key that an id, ARN, alias or alias ARN means.
     pub(crate) fn arn_of(&self, region: &str, account: &str, id: &str) -> Option<&str> {
@@ -110,6 +115,15 @@ impl State {
             .is_some_and(Key::encrypts)
     }
 
+    /// The names of a key's aliases.
+    pub(crate) fn aliases_of(&self, arn: &str) -> Vec<String> {
+        self.aliases
+            .values()
+            .filter(|alias| alias.key_arn == arn)
+            .map(|alias| alias.name.clone())
+            .collect()
+    }
+
     /// A key by ARN.
     pub(crate) fn by_arn(&self, arn: &str) -> Option<&Key> {
         self.keys.get(arn)
@@ -134,7 +148,10 @@ impl State {
         now: DateTime<Utc>,
     ) {
         let alias = format!("alias/aws/{service}");
-        if self.aliases.contains_key(&(region.to_owned(), alias.clone())) {
+        if self
+            .aliases
+            .contains_key(&(region.to_owned(), alias.clone()))
+        {
             return;
         }
         let key = keys::managed(ids, region, account, service, now);

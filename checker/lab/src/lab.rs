@@ -177,7 +177,9 @@ impl Lab {
     /// The same with other credentials, e.g. those that `AssumeRole` answered.
     pub fn sdk_config_with(&self, credentials: Credentials) -> SdkConfig {
         SdkConfig::builder()
-            .behavior_version(aws_smithy_runtime_api::client::behavior_version::BehaviorVersion::latest())
+            .behavior_version(
+                aws_smithy_runtime_api::client::behavior_version::BehaviorVersion::latest(),
+            )
             .region(Region::new(self.shared.region.clone()))
             .endpoint_url(self.endpoint())
             .credentials_provider(SharedCredentialsProvider::new(credentials))

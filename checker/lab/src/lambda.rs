@@ -143,9 +143,16 @@ fn function_arn(call: &Call<'_>) -> Result<String, ApiError> {
         ["arn", _, "lambda", region, account, "function", name] => {
             (*region, *account, *name, "$LATEST")
         }
-        ["arn", _, "lambda", region, account, "function", name, version] => {
-            (*region, *account, *name, *version)
-        }
+        [
+            "arn",
+            _,
+            "lambda",
+            region,
+            account,
+            "function",
+            name,
+            version,
+        ] => (*region, *account, *name, *version),
         [account, "function", name] => (call.region, *account, *name, "$LATEST"),
         [account, "function", name, version] => (call.region, *account, *name, *version),
         [name] => (call.region, call.account, *name, "$LATEST"),

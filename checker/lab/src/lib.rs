@@ -14,6 +14,7 @@
 
 pub mod program;
 
+mod authorise;
 mod catalog;
 mod clock;
 mod credentials;

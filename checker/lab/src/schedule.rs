@@ -205,9 +205,9 @@ impl Cron {
         let days = match day {
             "?" | "*" => DayOfMonth::Any,
             "L" => DayOfMonth::Last,
-            listed => DayOfMonth::Listed(
-                values(listed, 1, 31, &[]).ok_or_else(|| wrong("day of month"))?,
-            ),
+            listed => {
+                DayOfMonth::Listed(values(listed, 1, 31, &[]).ok_or_else(|| wrong("day of month"))?)
+            }
         };
         let weekdays = Self::weekday(weekday).ok_or_else(|| wrong("day of week"))?;
         Ok(Self {
@@ -281,10 +281,7 @@ fn values(text: &str, low: u32, high: u32, names: &[&str]) -> Option<Vec<u32>> {
         };
         let stepped = part.contains('/');
         let (from, to) = match range.split_once('-') {
-            Some((from, to)) => (
-                value(from, low, high, names)?,
-                value(to, low, high, names)?,
-            ),
+            Some((from, to)) => (value(from, low, high, names)?, value(to, low, high, names)?),
             None if range == "*" => (low, high),
             None => {
                 let from = value(range, low, high, names)?;

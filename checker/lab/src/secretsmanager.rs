@@ -34,6 +34,17 @@ pub(crate) struct State {
     pub(crate) secrets: BTreeMap<String, Secret>,
     /// ARN by region and name.
     pub(crate) names: BTreeMap<(String, String), String>,
+    /// Labels that moved and were not told yet.
+    pub(crate) moved: Vec<Moved>,
+}
+
+/// A staging label that moved to another version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Moved {
+    pub(crate) arn: String,
+    pub(crate) name: String,
+    pub(crate) label: String,
+    pub(crate) version: String,
 }
 
 /// A secret.
@@ -128,6 +139,10 @@ impl fmt::Debug for SecretValue {
 }
 
 pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
+    let before = call
+        .text("SecretId")
+        .and_then(|id| world.secretsmanager.arn_of(call.region, id))
+        .map(|arn| (arn.to_owned(), world.secretsmanager.told(arn)));
     let answer = match call.operation {
         "CreateSecret" => secrets::create(world, call),
         "DescribeSecret" => secrets::describe(world, call),
@@ -152,7 +167,11 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
         "ValidateResourcePolicy" => policies::validate(world, call),
         _ => Err(call.unserved()),
     };
+    if let Some((arn, before)) = before {
+        world.secretsmanager.tell(&arn, &before);
+    }
     world.secretsmanager.synchronise();
+    crate::trail::labels(world, call.now);
     answer
 }
 
@@ -208,6 +227,37 @@ impl State {
             ));
         }
         Ok(secret)
+    }
+
+    /// Which version carries which label, of the labels that AWS tells about.
+    fn told(&self, arn: &str) -> BTreeMap<String, String> {
+        let versions = self.secrets.get(arn).map(|secret| &secret.versions);
+        versions
+            .into_iter()
+            .flatten()
+            .flat_map(|(id, version)| {
+                let labels = version.stages.iter();
+                labels.map(|label| (label.clone(), id.clone()))
+            })
+            .filter(|(label, _)| label != "AWSPENDING" && label != "AWSPREVIOUS")
+            .collect()
+    }
+
+    /// Notes the labels that are on another version than before.
+    fn tell(&mut self, arn: &str, before: &BTreeMap<String, String>) {
+        let after = self.told(arn);
+        let Some(secret) = self.secrets.get(arn) else {
+            return;
+        };
+        let moved = after
+            .into_iter()
+            .filter(|(label, version)| before.get(label) != Some(version));
+        self.moved.extend(moved.map(|(label, version)| Moved {
+            arn: secret.arn.clone(),
+            name: secret.name.clone(),
+            label,
+            version,
+        }));
     }
 
     /// Adds a secret.
@@ -327,7 +377,10 @@ impl Secret {
         let rotation = &self.rotation;
         put("ARN", Some(json!(self.arn)));
         put("Name", Some(json!(self.name)));
-        put("Description", self.description.as_ref().map(|text| json!(text)));
+        put(
+            "Description",
+            self.description.as_ref().map(|text| json!(text)),
+        );
         put("KmsKeyId", self.key.as_ref().map(|key| json!(key)));
         // A secret that never rotated has no such member.
         let known = rotation.enabled || rotation.rules.is_some();
@@ -349,7 +402,10 @@ impl Secret {
             self.deletion.map(|deletion| timestamp(deletion.marked)),
         );
         put("CreatedDate", Some(timestamp(self.created)));
-        put("PrimaryRegion", self.primary_region.as_ref().map(|name| json!(name)));
+        put(
+            "PrimaryRegion",
+            self.primary_region.as_ref().map(|name| json!(name)),
+        );
         put(
             "Tags",
             self.tags.was_ever_tagged().then(|| self.tags.to_list()),

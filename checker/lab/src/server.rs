@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::catalog::{self, Service};
+use crate::cloudtrail::Client;
 use crate::credentials::Caller;
 use crate::fault::{self, FaultKind};
 use crate::protocol::{self, Codec, Encoded, Wire, model::Operation};
@@ -153,6 +154,10 @@ async fn exchange(
         access_key: &scope.access_key,
         now,
         request_id,
+        client: Client {
+            address: "127.0.0.1",
+            user_agent: wire.header("user-agent").unwrap_or("unknown"),
+        },
     };
     let input = protocol::decode(codec, model, operation, wire);
     let mut answer = answer(shared, &request, input.as_ref(), struck).await;
@@ -177,6 +182,7 @@ struct CallRequest<'a> {
     access_key: &'a str,
     now: DateTime<Utc>,
     request_id: &'a str,
+    client: Client<'a>,
 }
 
 async fn answer(
@@ -206,12 +212,20 @@ async fn answer(
         request_id: request.request_id,
     };
     if let Some(error) = struck.and_then(|kind| refusal(kind, &call)) {
-        return Err(error);
+        let answer = Err(error);
+        shared.act(|world| crate::cloudtrail::record_from(world, &call, &answer, request.client));
+        return answer;
     }
-    if call.service == "lambda" && call.operation == "Invoke" {
+    let allowed = shared.act(|world| crate::authorise::check(world, &call));
+    if let (Ok(()), "lambda", "Invoke") = (&allowed, call.service, call.operation) {
+        // An invocation is data, and no management call: it leaves no record.
         return crate::lambda::invoke::handle(shared, &call).await;
     }
-    shared.act(|world| (request.service.handle)(world, &call))
+    shared.act(|world| {
+        let answer = allowed.and_then(|()| (request.service.handle)(world, &call));
+        crate::cloudtrail::record_from(world, &call, &answer, request.client);
+        answer
+    })
 }
 
 /// The refusal that a fault stands for.

@@ -44,7 +44,13 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Answer {
         ));
     }
     let key_arn = target(world, call)?;
-    let alias = Alias::new(call.region, call.account, name.to_owned(), key_arn, call.now);
+    let alias = Alias::new(
+        call.region,
+        call.account,
+        name.to_owned(),
+        key_arn,
+        call.now,
+    );
     world.kms.aliases.insert(place, alias);
     Ok(json!({}))
 }
@@ -104,8 +110,7 @@ fn name<'a>(call: &'a Call<'_>) -> Result<&'a str, ApiError> {
             "aliases that begin with alias/aws/ belong to AWS",
         ));
     }
-    let allowed =
-        |character: char| character.is_ascii_alphanumeric() || "/_-".contains(character);
+    let allowed = |character: char| character.is_ascii_alphanumeric() || "/_-".contains(character);
     let rest = name.strip_prefix("alias/").unwrap_or_default();
     if rest.is_empty() || !rest.chars().all(allowed) {
         return Err(ApiError::new(

@@ -92,6 +92,14 @@ pub(super) fn generate_data_key(world: &mut World, call: &Call<'_>) -> Answer {
     }))
 }
 
+/// The key that a call's ciphertext names.
+pub(super) fn key_of(world: &World, call: &Call<'_>) -> Option<String> {
+    let blob = bytes(call, "CiphertextBlob").ok()?;
+    let (id, _) = opened(&blob)?;
+    let arn = world.kms.arn_of(call.region, call.account, &id)?;
+    Some(arn.to_owned())
+}
+
 fn refuse_unserved(call: &Call<'_>) -> Result<(), ApiError> {
     let algorithm = call.text("EncryptionAlgorithm");
     if algorithm.is_some_and(|algorithm| algorithm != "SYMMETRIC_DEFAULT") {

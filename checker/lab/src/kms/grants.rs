@@ -14,7 +14,7 @@ pub(crate) struct Grant {
     pub(crate) operations: Vec<String>,
     name: Option<String>,
     retiring: Option<String>,
-    constraints: Option<Value>,
+    pub(crate) constraints: Option<Value>,
     created: DateTime<Utc>,
 }
 
@@ -52,7 +52,9 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Answer {
 
 pub(super) fn list(world: &World, call: &Call<'_>) -> Answer {
     if call.input.contains_key("GranteeServicePrincipal") {
-        return Err(unsupported("the lab does not serve `GranteeServicePrincipal`"));
+        return Err(unsupported(
+            "the lab does not serve `GranteeServicePrincipal`",
+        ));
     }
     let key = world.kms.find(call)?;
     let (id, grantee) = (call.text("GrantId"), call.text("GranteePrincipal"));

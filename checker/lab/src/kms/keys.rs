@@ -138,13 +138,9 @@ pub(super) fn describe(world: &mut World, call: &Call<'_>) -> Answer {
     if let Some(service) = alias.strip_prefix("alias/aws/")
         && matches!(service, "secretsmanager" | "lambda" | "ssm" | "sns" | "sqs")
     {
-        world.kms.ensure_managed(
-            &mut world.ids,
-            call.region,
-            call.account,
-            service,
-            call.now,
-        );
+        world
+            .kms
+            .ensure_managed(&mut world.ids, call.region, call.account, service, call.now);
     }
     let key = world.kms.find(call)?;
     Ok(json!({"KeyMetadata": metadata(key, call.account)}))
@@ -185,7 +181,10 @@ pub(super) fn rotation_status(world: &World, call: &Call<'_>) -> Answer {
     let mut answer = json!({"KeyId": key.arn, "KeyRotationEnabled": key.rotation.is_some()});
     if let (Some(days), Some(answer)) = (key.rotation, answer.as_object_mut()) {
         answer.insert("RotationPeriodInDays".to_owned(), json!(days));
-        let since = call.now.signed_duration_since(key.rotation_since).num_days();
+        let since = call
+            .now
+            .signed_duration_since(key.rotation_since)
+            .num_days();
         let periods = since.div_euclid(days) + 1;
         let next = key
             .rotation_since
@@ -260,9 +259,7 @@ pub(super) fn schedule_deletion(world: &mut World, call: &Call<'_>) -> Answer {
     let now = call.now;
     let key = world.kms.own_mut(call)?;
     key.refuse_deleted()?;
-    let ends = now
-        .checked_add_signed(TimeDelta::days(days))
-        .unwrap_or(now);
+    let ends = now.checked_add_signed(TimeDelta::days(days)).unwrap_or(now);
     key.deletion = Some((ends, days));
     Ok(json!({
         "KeyId": key.arn,
@@ -361,7 +358,10 @@ fn metadata(key: &Key, account: &str) -> Value {
     };
     if key.spec == "SYMMETRIC_DEFAULT" {
         object.insert("CustomerMasterKeySpec".to_owned(), json!(key.spec));
-        object.insert("EncryptionAlgorithms".to_owned(), json!(["SYMMETRIC_DEFAULT"]));
+        object.insert(
+            "EncryptionAlgorithms".to_owned(),
+            json!(["SYMMETRIC_DEFAULT"]),
+        );
     }
     if key.multi_region {
         let region = key.arn.split(':').nth(3).unwrap_or_default();

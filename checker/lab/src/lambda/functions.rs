@@ -60,11 +60,15 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Answer {
     }
     let runtime = call
         .text("Runtime")
-        .ok_or_else(|| invalid("Runtime is mandatory for functions created with deployment packages."))?
+        .ok_or_else(|| {
+            invalid("Runtime is mandatory for functions created with deployment packages.")
+        })?
         .to_owned();
     let handler = call
         .text("Handler")
-        .ok_or_else(|| invalid("Handler is mandatory for functions created with deployment packages."))?
+        .ok_or_else(|| {
+            invalid("Handler is mandatory for functions created with deployment packages.")
+        })?
         .to_owned();
     let role = call.required("Role")?.to_owned();
     check_role(world, &role)?;
@@ -134,8 +138,8 @@ pub(super) fn list(world: &World, call: &Call<'_>) -> Answer {
         .number("MaxItems")
         .and_then(|size| usize::try_from(size).ok())
         .map_or(50, |size| size.min(50));
-    let (rows, next) = page(rows, call.text("Marker"), size)
-        .map_err(|_| invalid("the marker is not valid"))?;
+    let (rows, next) =
+        page(rows, call.text("Marker"), size).map_err(|_| invalid("the marker is not valid"))?;
     Ok(match next {
         Some(next) => json!({"Functions": rows, "NextMarker": next}),
         None => json!({"Functions": rows}),
@@ -381,7 +385,9 @@ fn zip(code: &Map<String, Value>) -> Result<Arc<[u8]>, ApiError> {
         )
         .with_status(413));
     }
-    let broken = || invalid("Could not unzip uploaded file. Please check your file, then try to upload again.");
+    let broken = || {
+        invalid("Could not unzip uploaded file. Please check your file, then try to upload again.")
+    };
     let mut archive = zip::ZipArchive::new(Cursor::new(&bytes)).map_err(|_| broken())?;
     for at in 0..archive.len() {
         let mut entry = archive.by_index(at).map_err(|_| broken())?;

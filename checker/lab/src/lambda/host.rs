@@ -17,8 +17,8 @@ use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
 use super::Function;
-use super::process::{Job, Process};
 pub(crate) use super::process::Ended;
+use super::process::{Job, Process};
 use crate::credentials::RoleSession;
 use crate::shared::Shared;
 
@@ -78,7 +78,10 @@ impl Host {
         payload: Bytes,
     ) -> Finished {
         if !function.runtime.starts_with("provided") {
-            return refused(request_id, "the lab only runs the custom runtimes `provided*`");
+            return refused(
+                request_id,
+                "the lab only runs the custom runtimes `provided*`",
+            );
         }
         let pool = self.pool(function);
         let Ok(slot) = pool.slots.acquire().await else {

@@ -40,8 +40,16 @@ pub(super) fn add(world: &mut World, call: &Call<'_>) -> Answer {
     let text = |member: &str| call.text(member).map(Value::from);
     require("StringEquals", "AWS:SourceAccount", text("SourceAccount"));
     require("StringEquals", "aws:PrincipalOrgID", text("PrincipalOrgID"));
-    require("StringEquals", "lambda:EventSourceToken", text("EventSourceToken"));
-    require("StringEquals", "lambda:FunctionUrlAuthType", text("FunctionUrlAuthType"));
+    require(
+        "StringEquals",
+        "lambda:EventSourceToken",
+        text("EventSourceToken"),
+    );
+    require(
+        "StringEquals",
+        "lambda:FunctionUrlAuthType",
+        text("FunctionUrlAuthType"),
+    );
     require(
         "Bool",
         "lambda:InvokedViaFunctionUrl",
@@ -101,7 +109,10 @@ pub(super) fn lets_in(
     statements.iter().any(|statement| {
         let who = statement.get("Principal");
         let named = who.and_then(Value::as_str) == Some("*")
-            || statement.pointer("/Principal/Service").and_then(Value::as_str) == Some(principal);
+            || statement
+                .pointer("/Principal/Service")
+                .and_then(Value::as_str)
+                == Some(principal);
         let action = statement
             .get("Action")
             .and_then(Value::as_str)

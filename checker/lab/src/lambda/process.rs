@@ -327,7 +327,10 @@ impl RuntimeApi {
         let mut response = Response::new(Full::new(job.payload));
         let headers = [
             ("lambda-runtime-aws-request-id", job.request_id.clone()),
-            ("lambda-runtime-deadline-ms", deadline.as_millis().to_string()),
+            (
+                "lambda-runtime-deadline-ms",
+                deadline.as_millis().to_string(),
+            ),
             (
                 "lambda-runtime-invoked-function-arn",
                 self.function_arn.clone(),

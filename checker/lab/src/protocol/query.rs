@@ -214,12 +214,7 @@ fn structure(
     Ok(object)
 }
 
-fn value(
-    model: &Model,
-    reference: &Reference,
-    node: &Node,
-    path: &str,
-) -> Result<Value, ApiError> {
+fn value(model: &Model, reference: &Reference, node: &Node, path: &str) -> Result<Value, ApiError> {
     let shape = model
         .shape(&reference.shape)
         .ok_or_else(|| ApiError::internal(format!("the model lacks `{}`", reference.shape)))?;
@@ -272,9 +267,7 @@ fn value(
             }
             Value::from(text)
         }
-        Kind::Integer | Kind::Long => {
-            Value::from(text.parse::<i64>().map_err(|_| mistyped())?)
-        }
+        Kind::Integer | Kind::Long => Value::from(text.parse::<i64>().map_err(|_| mistyped())?),
         Kind::Float | Kind::Double => text
             .parse::<f64>()
             .ok()

@@ -191,8 +191,12 @@ fn scalar(
     member: &str,
     text: &str,
 ) -> Result<Value, ApiError> {
-    let mistyped =
-        || ApiError::new("ValidationException", format!("value at `{member}` is mistyped"));
+    let mistyped = || {
+        ApiError::new(
+            "ValidationException",
+            format!("value at `{member}` is mistyped"),
+        )
+    };
     let kind = model
         .shape(&reference.shape)
         .map_or(Kind::String, |shape| shape.kind);
@@ -205,12 +209,9 @@ fn scalar(
             .map(Value::Number)
             .ok_or_else(mistyped)?,
         Kind::Boolean => Value::from(text.parse::<bool>().map_err(|_| mistyped())?),
-        Kind::String
-        | Kind::Blob
-        | Kind::Structure
-        | Kind::List
-        | Kind::Map
-        | Kind::Timestamp => Value::from(text),
+        Kind::String | Kind::Blob | Kind::Structure | Kind::List | Kind::Map | Kind::Timestamp => {
+            Value::from(text)
+        }
     })
 }
 

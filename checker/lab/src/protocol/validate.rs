@@ -155,8 +155,9 @@ impl Check<'_> {
         for name in &shape.required {
             if !object.contains_key(name) {
                 return place.inside(format!(".{name}"), |place| {
-                    Err(place
-                        .at("failed to satisfy constraint: Member must not be null (it is missing)"))
+                    Err(place.at(
+                        "failed to satisfy constraint: Member must not be null (it is missing)",
+                    ))
                 });
             }
         }

@@ -29,7 +29,10 @@ pub(super) fn matching<'a>(
     call: &Call<'_>,
     filters: &[Value],
 ) -> Result<Vec<&'a Secret>, ApiError> {
-    let filters: Vec<Filter> = filters.iter().map(Filter::parse).collect::<Result<_, _>>()?;
+    let filters: Vec<Filter> = filters
+        .iter()
+        .map(Filter::parse)
+        .collect::<Result<_, _>>()?;
     let deleted = call.flag("IncludePlannedDeletion") == Some(true);
     let here = call.arn("secret:");
     let mut rows: Vec<&Secret> = state

@@ -17,9 +17,14 @@ use crate::world::{Later, World};
 pub(crate) const PRINCIPAL: &str = "secretsmanager.amazonaws.com";
 
 pub(super) fn rotate(world: &mut World, call: &Call<'_>) -> Answer {
-    for member in ["ExternalSecretRotationMetadata", "ExternalSecretRotationRoleArn"] {
+    for member in [
+        "ExternalSecretRotationMetadata",
+        "ExternalSecretRotationRoleArn",
+    ] {
         if call.input.contains_key(member) {
-            return Err(invalid_parameter(format!("the lab does not serve `{member}`")));
+            return Err(invalid_parameter(format!(
+                "the lab does not serve `{member}`"
+            )));
         }
     }
     let secret = world.secretsmanager.live(call)?;
@@ -43,7 +48,8 @@ pub(super) fn rotate(world: &mut World, call: &Call<'_>) -> Answer {
         ));
     }
     let arn = secret.arn.clone();
-    let lets_in = |function: &crate::lambda::Function| function.lets_in(PRINCIPAL, call.account, &arn);
+    let lets_in =
+        |function: &crate::lambda::Function| function.lets_in(PRINCIPAL, call.account, &arn);
     match world.lambda.function(&function) {
         None => {
             return Err(ApiError::new(

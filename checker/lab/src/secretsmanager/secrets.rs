@@ -30,6 +30,15 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Answer {
         return again(known, call, value.as_ref());
     }
     let key = key(world, call)?.flatten();
+    if key.is_none() {
+        world.kms.ensure_managed(
+            &mut world.ids,
+            call.region,
+            call.account,
+            "secretsmanager",
+            call.now,
+        );
+    }
     let arn = call.arn(&format!("secret:{name}-{}", world.ids.alphanumeric(6)));
     let mut secret = Secret {
         arn: arn.clone(),
@@ -294,9 +303,8 @@ fn again(known: &Secret, call: &Call<'_>, value: Option<&SecretValue>) -> Answer
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {
-    let allowed = |character: char| {
-        character.is_ascii_alphanumeric() || "/_+=.@!-".contains(character)
-    };
+    let allowed =
+        |character: char| character.is_ascii_alphanumeric() || "/_+=.@!-".contains(character);
     if name.is_empty() || name.len() > 512 || !name.chars().all(allowed) {
         return Err(ApiError::new(
             "ValidationException",

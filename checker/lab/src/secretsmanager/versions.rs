@@ -50,7 +50,10 @@ pub(super) fn get_batch(world: &mut World, call: &Call<'_>) -> Answer {
             .number("MaxResults")
             .and_then(|size| usize::try_from(size).ok())
             .unwrap_or(20);
-        let rows = matching.into_iter().map(|secret| json!(secret.arn)).collect();
+        let rows = matching
+            .into_iter()
+            .map(|secret| json!(secret.arn))
+            .collect();
         let (rows, next) = page(rows, call.text("NextToken"), size)?;
         token = next;
         let texts = rows.iter().filter_map(Value::as_str);
@@ -59,10 +62,14 @@ pub(super) fn get_batch(world: &mut World, call: &Call<'_>) -> Answer {
     for id in wanted {
         let input = Map::from_iter([("SecretId".to_owned(), Value::from(id.as_str()))]);
         let single = Call {
+            operation: "GetSecretValue",
             input: &input,
             ..*call
         };
-        match get(world, &single) {
+        let read = crate::authorise::check(world, &single).and_then(|()| get(world, &single));
+        // AWS records a read of its own for every secret of a batch.
+        crate::cloudtrail::record(world, &single, &read);
+        match read {
             Ok(value) => values.push(value),
             Err(error) => errors.push(json!({
                 "SecretId": id, "ErrorCode": error.code, "Message": error.message,
@@ -228,11 +235,7 @@ impl super::State {
 
 impl Secret {
     /// A version with a value, by id, by label, or the current one.
-    fn find(
-        &self,
-        id: Option<&str>,
-        stage: Option<&str>,
-    ) -> Result<(&str, &Version), ApiError> {
+    fn find(&self, id: Option<&str>, stage: Option<&str>) -> Result<(&str, &Version), ApiError> {
         let missing = |what: String| {
             ApiError::new(
                 "ResourceNotFoundException",
@@ -280,14 +283,19 @@ impl Secret {
         stages: &[&str],
         now: DateTime<Utc>,
     ) -> Result<(), ApiError> {
-        let known = self.versions.get(id).and_then(|version| version.value.as_ref());
+        let known = self
+            .versions
+            .get(id)
+            .and_then(|version| version.value.as_ref());
         if let Some(known) = known {
             if *known == value {
                 return Ok(());
             }
             return Err(ApiError::new(
                 "ResourceExistsException",
-                format!("A resource with the ID you requested already exists: version {id} can't be changed."),
+                format!(
+                    "A resource with the ID you requested already exists: version {id} can't be changed."
+                ),
             ));
         }
         let mut stages: BTreeSet<&str> = stages.iter().copied().collect();
@@ -405,6 +413,8 @@ fn shown(secret: &Secret, id: &str, version: &Version) -> Value {
 fn too_many_labels() -> ApiError {
     ApiError::new(
         "LimitExceededException",
-        format!("You can't attach more than {LABEL_LIMIT} staging labels to the versions of a secret."),
+        format!(
+            "You can't attach more than {LABEL_LIMIT} staging labels to the versions of a secret."
+        ),
     )
 }

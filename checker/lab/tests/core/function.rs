@@ -65,7 +65,10 @@ fn serve(api: &str) -> Result<(), Failure> {
 async fn respond(mode: &str, event: &Value) -> Result<Value, Failure> {
     let mut out = std::io::stdout();
     writeln!(out, "an event came")?;
-    let step = event.get("Step").and_then(Value::as_str).unwrap_or_default();
+    let step = event
+        .get("Step")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     match mode.split_once(':') {
         Some(("fail", failing)) if failing == step => return Err("told to fail".into()),
         Some(("crash", failing)) if failing == step => return Err(crash()),
@@ -127,7 +130,12 @@ async fn rotate(step: &str, event: &Value) -> Result<(), Failure> {
                 .version_stages("AWSPENDING")
                 .send()
                 .await
-                .map_err(|error| format!("{}", aws_sdk_secretsmanager::error::DisplayErrorContext(error)))?;
+                .map_err(|error| {
+                    format!(
+                        "{}",
+                        aws_sdk_secretsmanager::error::DisplayErrorContext(error)
+                    )
+                })?;
         }
         "testSecret" => {
             // Without an immediate rotation the version has no value: then the current one is read.

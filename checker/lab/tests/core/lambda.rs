@@ -37,8 +37,17 @@ async fn a_function_answers_with_its_environment_and_role() {
     assert_eq!(variables["AWS_REGION"], stage.lab.region());
     assert_eq!(variables["AWS_ENDPOINT_URL"], stage.lab.endpoint());
     assert!(variables["AWS_ACCESS_KEY_ID"].starts_with("ASIA"));
-    assert!(!variables.contains_key("CARGO_MANIFEST_DIR"), "nothing of the lab's own environment");
-    let described = stage.lambda.get_function().function_name(arn).send().await.unwrap();
+    assert!(
+        !variables.contains_key("CARGO_MANIFEST_DIR"),
+        "nothing of the lab's own environment"
+    );
+    let described = stage
+        .lambda
+        .get_function()
+        .function_name(arn)
+        .send()
+        .await
+        .unwrap();
     let configuration = described.configuration.unwrap();
     assert_eq!(configuration.state, Some(State::Active));
     assert_eq!(configuration.code_sha256.unwrap().len(), 44);
@@ -69,7 +78,11 @@ async fn failures_are_answers_with_an_error() {
         let begun = Instant::now();
         let (output, answer) = invoke(&stage, &json!({})).await;
         assert_eq!(output.status_code, 200, "{mode}");
-        assert_eq!(output.function_error.as_deref(), Some("Unhandled"), "{mode}");
+        assert_eq!(
+            output.function_error.as_deref(),
+            Some("Unhandled"),
+            "{mode}"
+        );
         assert_eq!(answer["errorType"], kind, "{mode}");
         assert!(begun.elapsed() < Duration::from_secs(15), "{mode}");
     }
@@ -100,8 +113,18 @@ async fn functions_are_refused_as_aws_refuses_them() {
     let absent = format!("arn:aws:iam::{}:role/absent", stage.lab.account());
     let broken = Blob::new("not a zip");
     let cases = [
-        ("worker", &role, Blob::new(zip()), "ResourceConflictException"),
-        ("other", &absent, Blob::new(zip()), "InvalidParameterValueException"),
+        (
+            "worker",
+            &role,
+            Blob::new(zip()),
+            "ResourceConflictException",
+        ),
+        (
+            "other",
+            &absent,
+            Blob::new(zip()),
+            "InvalidParameterValueException",
+        ),
         ("other", &role, broken, "InvalidParameterValueException"),
     ];
     for (name, role, code, expected) in cases {
@@ -118,18 +141,37 @@ async fn functions_are_refused_as_aws_refuses_them() {
             .unwrap_err();
         assert_eq!(refused.code(), Some(expected), "{name}");
     }
-    let missing = stage.lambda.get_function().function_name("none").send().await;
-    assert!(missing.unwrap_err().into_service_error().is_resource_not_found_exception());
+    let missing = stage
+        .lambda
+        .get_function()
+        .function_name("none")
+        .send()
+        .await;
+    assert!(
+        missing
+            .unwrap_err()
+            .into_service_error()
+            .is_resource_not_found_exception()
+    );
 }
 
 #[tokio::test]
 async fn a_policy_says_who_may_invoke() {
     let stage = Stage::new().await;
     stage.function("worker", "echo").await;
-    let policy = stage.lambda.get_policy().function_name("worker").send().await.unwrap();
+    let policy = stage
+        .lambda
+        .get_policy()
+        .function_name("worker")
+        .send()
+        .await
+        .unwrap();
     let policy: Value = serde_json::from_str(policy.policy.as_deref().unwrap()).unwrap();
     let statement = &policy["Statement"][0];
-    assert_eq!(statement["Principal"]["Service"], "secretsmanager.amazonaws.com");
+    assert_eq!(
+        statement["Principal"]["Service"],
+        "secretsmanager.amazonaws.com"
+    );
     assert_eq!(
         statement["Condition"]["StringEquals"]["AWS:SourceAccount"],
         stage.lab.account()

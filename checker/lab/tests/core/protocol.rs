@@ -28,13 +28,29 @@ async fn raw(stage: &Stage, operation: &str, body: &str) -> String {
 async fn what_does_not_fit_the_model_is_refused_by_name() {
     let stage = Stage::new().await;
     let cases = [
-        ("ListSecrets", r#"{"Surprise":1}"#, "unknown member `Surprise`"),
+        (
+            "ListSecrets",
+            r#"{"Surprise":1}"#,
+            "unknown member `Surprise`",
+        ),
         ("ListSecrets", r#"{"MaxResults":101}"#, "`MaxResults`"),
-        ("ListSecrets", r#"{"MaxResults":"2"}"#, "`MaxResults` is not a whole number"),
+        (
+            "ListSecrets",
+            r#"{"MaxResults":"2"}"#,
+            "`MaxResults` is not a whole number",
+        ),
         ("ListSecrets", r#"{"SortBy":"colour"}"#, "`SortBy`"),
         ("CreateSecret", "{}", "`Name`"),
-        ("CreateSecret", r#"{"Name":"a","Tags":[{"Key":"k","Wrong":"v"}]}"#, "`Tags[0].Wrong`"),
-        ("StopReplicationToReplica", "{}", "does not serve `secretsmanager:StopReplicationToReplica`"),
+        (
+            "CreateSecret",
+            r#"{"Name":"a","Tags":[{"Key":"k","Wrong":"v"}]}"#,
+            "`Tags[0].Wrong`",
+        ),
+        (
+            "StopReplicationToReplica",
+            "{}",
+            "does not serve `secretsmanager:StopReplicationToReplica`",
+        ),
         ("ListSecrets", "{", "not a JSON object"),
     ];
     for (operation, body, expected) in cases {
@@ -60,9 +76,16 @@ async fn a_refusal_never_quotes_a_value() {
 #[tokio::test]
 async fn the_clock_starts_where_it_is_told_and_dates_the_answers() {
     let start = Utc.with_ymd_and_hms(2031, 2, 3, 4, 5, 6).unwrap();
-    let stage = Stage::with(LabOptions { clock: Some(start), ..LabOptions::default() }).await;
+    let stage = Stage::with(LabOptions {
+        clock: Some(start),
+        ..LabOptions::default()
+    })
+    .await;
     let answer = raw(&stage, "ListSecrets", "{}").await;
-    assert!(answer.contains("date: Mon, 03 Feb 2031 04:05:0"), "{answer}");
+    assert!(
+        answer.contains("date: Mon, 03 Feb 2031 04:05:0"),
+        "{answer}"
+    );
     assert!(answer.contains("x-amzn-requestid: "), "{answer}");
     stage.lab.clock().advance(Duration::from_secs(86_400)).await;
     assert!(stage.lab.clock().now() >= start + chrono::TimeDelta::days(1));
@@ -77,10 +100,17 @@ async fn faults_strike_as_often_as_they_are_told() {
     let list = || stage.secrets.list_secrets().send();
     let plant = |text: &str| stage.lab.faults().plant(text.parse().unwrap());
     plant("secretsmanager:ListSecrets=access-denied*1");
-    assert_eq!(list().await.unwrap_err().code(), Some("AccessDeniedException"));
+    assert_eq!(
+        list().await.unwrap_err().code(),
+        Some("AccessDeniedException")
+    );
     assert_eq!(list().await.unwrap().secret_list().len(), 4);
     plant("secretsmanager:ListSecrets=throttled*2");
-    assert_eq!(list().await.unwrap().secret_list().len(), 4, "the client tries again");
+    assert_eq!(
+        list().await.unwrap().secret_list().len(),
+        4,
+        "the client tries again"
+    );
     plant("secretsmanager:ListSecrets=truncated-page*1");
     let half = list().await.unwrap();
     assert_eq!((half.secret_list().len(), half.next_token()), (2, None));
@@ -98,7 +128,13 @@ async fn faults_strike_as_often_as_they_are_told() {
     }
     plant("secretsmanager:ListSecrets=repeated-token");
     let first = list().await.unwrap().next_token.unwrap();
-    let second = stage.secrets.list_secrets().next_token(&first).send().await.unwrap();
+    let second = stage
+        .secrets
+        .list_secrets()
+        .next_token(&first)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(second.next_token, Some(first));
     stage.lab.faults().clear();
     plant("secretsmanager:ListSecrets=hang*1");
@@ -111,9 +147,18 @@ fn a_fault_that_cannot_strike_is_refused() {
     let cases = [
         ("secretsmanager:ListSecrets", "expected"),
         ("ListSecrets=hang", "expected"),
-        ("secretsmanager:ListSecrets=explode", "`explode` is none of access-denied"),
-        ("secretsmanager:ListSecret=hang", "does not serve `secretsmanager:ListSecret`"),
-        ("tagging:GetResources=hang", "does not serve `tagging:GetResources`"),
+        (
+            "secretsmanager:ListSecrets=explode",
+            "`explode` is none of access-denied",
+        ),
+        (
+            "secretsmanager:ListSecret=hang",
+            "does not serve `secretsmanager:ListSecret`",
+        ),
+        (
+            "tagging:GetResources=hang",
+            "does not serve `tagging:GetResources`",
+        ),
         ("tag:GetResources=hang*x", "expected"),
     ];
     for (text, expected) in cases {
@@ -128,26 +173,56 @@ async fn a_thousand_filled_secrets_are_listed_in_ten_pages() {
     let function = stage.function("rotation", "").await;
     stage.secret("bank/one").await;
     let rotate = stage.secrets.rotate_secret().secret_id("bank/one");
-    rotate.rotation_lambda_arn(&function).rotation_rules(every(90)).send().await.unwrap();
+    rotate
+        .rotation_lambda_arn(&function)
+        .rotation_rules(every(90))
+        .send()
+        .await
+        .unwrap();
     stage.lab.settle().await;
     stage.lab.fill_secrets(999, &function).unwrap();
     let begun = Instant::now();
-    let mut pages = stage.secrets.list_secrets().max_results(100).into_paginator().send();
+    let mut pages = stage
+        .secrets
+        .list_secrets()
+        .max_results(100)
+        .into_paginator()
+        .send();
     let mut sizes = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.unwrap();
-        assert!(page.secret_list().iter().all(|secret| secret.last_rotated_date.is_some()));
+        assert!(
+            page.secret_list()
+                .iter()
+                .all(|secret| secret.last_rotated_date.is_some())
+        );
         sizes.push(page.secret_list().len());
     }
     assert_eq!(sizes, [100; 10]);
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
-    assert!(stage.lab.fill_secrets(1, "arn:aws:lambda:ap-southeast-2:647751526084:function:none").is_err());
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(
+        stage
+            .lab
+            .fill_secrets(
+                1,
+                "arn:aws:lambda:ap-southeast-2:647751526084:function:none"
+            )
+            .is_err()
+    );
 }
 
 #[tokio::test]
 async fn the_lab_is_up_at_once() {
     let begun = Instant::now();
     let stage = Stage::new().await;
-    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_millis(500),
+        "{:?}",
+        begun.elapsed()
+    );
     stage.lab.stop().await;
 }

@@ -24,14 +24,30 @@ async fn a_secret_without_a_value_gets_its_first_version_by_rotation() {
         .unwrap();
     stage.lab.settle().await;
     let version = started.version_id.unwrap();
-    assert_eq!(stage.staged(&secret, "AWSCURRENT").await.as_ref(), Some(&version));
+    assert_eq!(
+        stage.staged(&secret, "AWSCURRENT").await.as_ref(),
+        Some(&version)
+    );
     assert_eq!(stage.staged(&secret, "AWSPREVIOUS").await, None);
-    let described = stage.secrets.describe_secret().secret_id(&secret).send().await.unwrap();
+    let described = stage
+        .secrets
+        .describe_secret()
+        .secret_id(&secret)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(described.rotation_enabled, Some(true));
     assert!(described.last_rotated_date.is_some());
-    let gap = described.next_rotation_date.unwrap().secs() - described.last_rotated_date.unwrap().secs();
+    let gap =
+        described.next_rotation_date.unwrap().secs() - described.last_rotated_date.unwrap().secs();
     assert!((90 * 86_400..91 * 86_400).contains(&gap), "{gap}");
-    let value = stage.secrets.get_secret_value().secret_id(&secret).send().await.unwrap();
+    let value = stage
+        .secrets
+        .get_secret_value()
+        .secret_id(&secret)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(value.secret_string.unwrap().len(), 43);
 }
 
@@ -41,9 +57,20 @@ async fn a_second_rotation_moves_current_and_previous() {
     let function = stage.function("rotation", "").await;
     let secret = stage.secret("bank/one").await;
     let rotate = stage.secrets.rotate_secret().secret_id(&secret);
-    let first = rotate.rotation_lambda_arn(&function).rotation_rules(every(90)).send().await.unwrap();
+    let first = rotate
+        .rotation_lambda_arn(&function)
+        .rotation_rules(every(90))
+        .send()
+        .await
+        .unwrap();
     stage.lab.settle().await;
-    let second = stage.secrets.rotate_secret().secret_id(&secret).send().await.unwrap();
+    let second = stage
+        .secrets
+        .rotate_secret()
+        .secret_id(&secret)
+        .send()
+        .await
+        .unwrap();
     stage.lab.settle().await;
     assert_eq!(stage.staged(&secret, "AWSCURRENT").await, second.version_id);
     assert_eq!(stage.staged(&secret, "AWSPREVIOUS").await, first.version_id);
@@ -55,15 +82,34 @@ async fn ninety_one_days_pass_and_the_schedule_fires_once() {
     let function = stage.function("rotation", "").await;
     let secret = stage.secret("bank/one").await;
     let rotate = stage.secrets.rotate_secret().secret_id(&secret);
-    let first = rotate.rotation_lambda_arn(&function).rotation_rules(every(90)).send().await.unwrap();
+    let first = rotate
+        .rotation_lambda_arn(&function)
+        .rotation_rules(every(90))
+        .send()
+        .await
+        .unwrap();
     stage.lab.settle().await;
     let before = stage.lab.clock().now();
     stage.lab.clock().advance(DAY * 89).await;
-    assert_eq!(stage.staged(&secret, "AWSCURRENT").await, first.version_id, "89 days");
+    assert_eq!(
+        stage.staged(&secret, "AWSCURRENT").await,
+        first.version_id,
+        "89 days"
+    );
     stage.lab.clock().advance(DAY * 2).await;
-    assert_ne!(stage.staged(&secret, "AWSCURRENT").await, first.version_id, "91 days");
+    assert_ne!(
+        stage.staged(&secret, "AWSCURRENT").await,
+        first.version_id,
+        "91 days"
+    );
     assert_eq!(stage.staged(&secret, "AWSPREVIOUS").await, first.version_id);
-    let described = stage.secrets.describe_secret().secret_id(&secret).send().await.unwrap();
+    let described = stage
+        .secrets
+        .describe_secret()
+        .secret_id(&secret)
+        .send()
+        .await
+        .unwrap();
     let days = (described.last_rotated_date.unwrap().secs() - before.timestamp()) / 86_400;
     assert!((89..=90).contains(&days), "{days}");
 }
@@ -74,11 +120,25 @@ async fn a_function_that_does_nothing_promotes_nothing() {
     let function = stage.function("rotation", "nothing").await;
     let secret = stage.secret("bank/one").await;
     let rotate = stage.secrets.rotate_secret().secret_id(&secret);
-    let started = rotate.rotation_lambda_arn(&function).rotation_rules(every(90)).send().await.unwrap();
+    let started = rotate
+        .rotation_lambda_arn(&function)
+        .rotation_rules(every(90))
+        .send()
+        .await
+        .unwrap();
     stage.lab.settle().await;
     assert_eq!(stage.staged(&secret, "AWSCURRENT").await, None);
-    assert_eq!(stage.staged(&secret, "AWSPENDING").await, started.version_id);
-    let described = stage.secrets.describe_secret().secret_id(&secret).send().await.unwrap();
+    assert_eq!(
+        stage.staged(&secret, "AWSPENDING").await,
+        started.version_id
+    );
+    let described = stage
+        .secrets
+        .describe_secret()
+        .secret_id(&secret)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(described.last_rotated_date, None);
 }
 
@@ -94,21 +154,58 @@ async fn after_a_failure_between_any_two_steps_rotating_again_ends_rotated() {
         let function = stage.function("rotation", "").await;
         let secret = stage.secret("bank/one").await;
         let rotate = stage.secrets.rotate_secret().secret_id(&secret);
-        let first = rotate.rotation_lambda_arn(&function).rotation_rules(every(90)).send().await.unwrap();
+        let first = rotate
+            .rotation_lambda_arn(&function)
+            .rotation_rules(every(90))
+            .send()
+            .await
+            .unwrap();
         stage.lab.settle().await;
         stage.set_mode("rotation", &format!("{way}:{step}")).await;
-        let second = stage.secrets.rotate_secret().secret_id(&secret).send().await.unwrap();
+        let second = stage
+            .secrets
+            .rotate_secret()
+            .secret_id(&secret)
+            .send()
+            .await
+            .unwrap();
         stage.lab.settle().await;
-        assert_eq!(stage.staged(&secret, "AWSCURRENT").await, first.version_id, "{way} {step}");
-        assert_eq!(stage.staged(&secret, "AWSPENDING").await, second.version_id, "{way} {step}");
+        assert_eq!(
+            stage.staged(&secret, "AWSCURRENT").await,
+            first.version_id,
+            "{way} {step}"
+        );
+        assert_eq!(
+            stage.staged(&secret, "AWSPENDING").await,
+            second.version_id,
+            "{way} {step}"
+        );
         stage.set_mode("rotation", "").await;
-        let again = stage.secrets.rotate_secret().secret_id(&secret).send().await;
+        let again = stage
+            .secrets
+            .rotate_secret()
+            .secret_id(&secret)
+            .send()
+            .await;
         let error = again.unwrap_err().into_service_error();
         assert_eq!(error.code(), Some("InvalidRequestException"));
-        assert!(error.message().unwrap().starts_with("A previous rotation isn't complete."));
+        assert!(
+            error
+                .message()
+                .unwrap()
+                .starts_with("A previous rotation isn't complete.")
+        );
         stage.lab.settle().await;
-        assert_eq!(stage.staged(&secret, "AWSCURRENT").await, second.version_id, "{way} {step}");
-        assert_eq!(stage.staged(&secret, "AWSPREVIOUS").await, first.version_id, "{way} {step}");
+        assert_eq!(
+            stage.staged(&secret, "AWSCURRENT").await,
+            second.version_id,
+            "{way} {step}"
+        );
+        assert_eq!(
+            stage.staged(&secret, "AWSPREVIOUS").await,
+            first.version_id,
+            "{way} {step}"
+        );
     }
 }
 

@@ -12,7 +12,11 @@ async fn a_version_cannot_be_changed_and_there_is_one_previous() {
     let tokens = ["a", "b", "c"].map(|letter| letter.repeat(32));
     for token in &tokens {
         let put = stage.secrets.put_secret_value().secret_id(&secret);
-        put.client_request_token(token).secret_string(token).send().await.unwrap();
+        put.client_request_token(token)
+            .secret_string(token)
+            .send()
+            .await
+            .unwrap();
     }
     assert_eq!(
         stage.stages(&secret).await,
@@ -22,10 +26,24 @@ async fn a_version_cannot_be_changed_and_there_is_one_previous() {
         ]
     );
     let again = stage.secrets.put_secret_value().secret_id(&secret);
-    again.client_request_token(&tokens[2]).secret_string(&tokens[2]).send().await.unwrap();
+    again
+        .client_request_token(&tokens[2])
+        .secret_string(&tokens[2])
+        .send()
+        .await
+        .unwrap();
     let other = stage.secrets.put_secret_value().secret_id(&secret);
-    let refused = other.client_request_token(&tokens[2]).secret_string("other").send().await;
-    assert!(refused.unwrap_err().into_service_error().is_resource_exists_exception());
+    let refused = other
+        .client_request_token(&tokens[2])
+        .secret_string("other")
+        .send()
+        .await;
+    assert!(
+        refused
+            .unwrap_err()
+            .into_service_error()
+            .is_resource_exists_exception()
+    );
 }
 
 #[tokio::test]
@@ -35,13 +53,32 @@ async fn labels_move_only_from_where_they_are() {
     let tokens = ["a", "b"].map(|letter| letter.repeat(32));
     for token in &tokens {
         let put = stage.secrets.put_secret_value().secret_id(&secret);
-        put.client_request_token(token).secret_string(token).send().await.unwrap();
+        put.client_request_token(token)
+            .secret_string(token)
+            .send()
+            .await
+            .unwrap();
     }
     let [first, second] = &tokens;
     let cases = [
-        ("AWSCURRENT", Some(first), None, Some("InvalidParameterException")),
-        ("AWSCURRENT", Some(first), Some(first), Some("InvalidParameterException")),
-        ("AWSCURRENT", None, Some(second), Some("InvalidParameterException")),
+        (
+            "AWSCURRENT",
+            Some(first),
+            None,
+            Some("InvalidParameterException"),
+        ),
+        (
+            "AWSCURRENT",
+            Some(first),
+            Some(first),
+            Some("InvalidParameterException"),
+        ),
+        (
+            "AWSCURRENT",
+            None,
+            Some(second),
+            Some("InvalidParameterException"),
+        ),
         ("MINE", None, Some(first), Some("InvalidParameterException")),
         ("MINE", Some(first), None, None),
         ("AWSCURRENT", Some(first), Some(second), None),
@@ -56,11 +93,24 @@ async fn labels_move_only_from_where_they_are() {
             .set_remove_from_version_id(from.cloned())
             .send()
             .await;
-        let code = moved.as_ref().err().and_then(|error| error.code().map(str::to_owned));
-        assert_eq!(code.as_deref(), expected, "{stage_name} to {to:?} from {from:?}");
+        let code = moved
+            .as_ref()
+            .err()
+            .and_then(|error| error.code().map(str::to_owned));
+        assert_eq!(
+            code.as_deref(),
+            expected,
+            "{stage_name} to {to:?} from {from:?}"
+        );
     }
-    assert_eq!(stage.staged(&secret, "AWSCURRENT").await.as_ref(), Some(first));
-    assert_eq!(stage.staged(&secret, "AWSPREVIOUS").await.as_ref(), Some(second));
+    assert_eq!(
+        stage.staged(&secret, "AWSCURRENT").await.as_ref(),
+        Some(first)
+    );
+    assert_eq!(
+        stage.staged(&secret, "AWSPREVIOUS").await.as_ref(),
+        Some(second)
+    );
 }
 
 #[tokio::test]
@@ -69,18 +119,47 @@ async fn a_secret_has_at_most_twenty_labels() {
     let secret = stage.secret("bank/one").await;
     let token = "a".repeat(32);
     let put = stage.secrets.put_secret_value().secret_id(&secret);
-    put.client_request_token(&token).secret_string("value").send().await.unwrap();
+    put.client_request_token(&token)
+        .secret_string("value")
+        .send()
+        .await
+        .unwrap();
     for number in 1..20 {
-        let label = stage.secrets.update_secret_version_stage().secret_id(&secret);
-        label.version_stage(format!("L{number}")).move_to_version_id(&token).send().await.unwrap();
+        let label = stage
+            .secrets
+            .update_secret_version_stage()
+            .secret_id(&secret);
+        label
+            .version_stage(format!("L{number}"))
+            .move_to_version_id(&token)
+            .send()
+            .await
+            .unwrap();
     }
-    let label = stage.secrets.update_secret_version_stage().secret_id(&secret);
-    let refused = label.version_stage("L20").move_to_version_id(&token).send().await;
-    assert!(refused.unwrap_err().into_service_error().is_limit_exceeded_exception());
+    let label = stage
+        .secrets
+        .update_secret_version_stage()
+        .secret_id(&secret);
+    let refused = label
+        .version_stage("L20")
+        .move_to_version_id(&token)
+        .send()
+        .await;
+    assert!(
+        refused
+            .unwrap_err()
+            .into_service_error()
+            .is_limit_exceeded_exception()
+    );
     // AWSPREVIOUS would be the twenty-first.
     let put = stage.secrets.put_secret_value().secret_id(&secret);
     let refused = put.secret_string("other").send().await;
-    assert!(refused.unwrap_err().into_service_error().is_limit_exceeded_exception());
+    assert!(
+        refused
+            .unwrap_err()
+            .into_service_error()
+            .is_limit_exceeded_exception()
+    );
     assert_eq!(stage.staged(&secret, "AWSCURRENT").await, Some(token));
 }
 
@@ -88,11 +167,18 @@ async fn a_secret_has_at_most_twenty_labels() {
 async fn lists_are_filtered_and_paged() {
     let stage = Stage::new().await;
     for number in 0..7 {
-        let tag = Tag::builder().key("team").value(if number < 3 { "red" } else { "blue" });
+        let tag = Tag::builder()
+            .key("team")
+            .value(if number < 3 { "red" } else { "blue" });
         let create = stage.secrets.create_secret().name(format!("bank/{number}"));
         create.tags(tag.build()).send().await.unwrap();
     }
-    let mut pages = stage.secrets.list_secrets().max_results(3).into_paginator().send();
+    let mut pages = stage
+        .secrets
+        .list_secrets()
+        .max_results(3)
+        .into_paginator()
+        .send();
     let mut sizes = Vec::new();
     while let Some(page) = pages.next().await {
         sizes.push(page.unwrap().secret_list().len());
@@ -109,7 +195,13 @@ async fn lists_are_filtered_and_paged() {
     ];
     for (key, value, expected) in cases {
         let filter = Filter::builder().key(key.clone()).values(value).build();
-        let found = stage.secrets.list_secrets().filters(filter).send().await.unwrap();
+        let found = stage
+            .secrets
+            .list_secrets()
+            .filters(filter)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(found.secret_list().len(), expected, "{key} {value}");
     }
 }
@@ -120,13 +212,25 @@ async fn a_secret_is_found_by_name_arn_and_partial_arn() {
     let arn = stage.secret("bank/one").await;
     let partial = arn.rsplit_once('-').unwrap().0;
     for id in ["bank/one", &arn, partial] {
-        let described = stage.secrets.describe_secret().secret_id(id).send().await.unwrap();
+        let described = stage
+            .secrets
+            .describe_secret()
+            .secret_id(id)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(described.arn.as_ref(), Some(&arn));
     }
     let elsewhere = arn.replace("ap-southeast-2", "eu-west-1");
     for id in ["bank/on", &elsewhere, "bank/one-"] {
         let missing = stage.secrets.describe_secret().secret_id(id).send().await;
-        assert!(missing.unwrap_err().into_service_error().is_resource_not_found_exception(), "{id}");
+        assert!(
+            missing
+                .unwrap_err()
+                .into_service_error()
+                .is_resource_not_found_exception(),
+            "{id}"
+        );
     }
 }
 
@@ -134,15 +238,62 @@ async fn a_secret_is_found_by_name_arn_and_partial_arn() {
 async fn deletion_waits_and_can_be_taken_back() {
     let stage = Stage::new().await;
     let arn = stage.secret("bank/one").await;
-    stage.secrets.delete_secret().secret_id(&arn).recovery_window_in_days(7).send().await.unwrap();
-    let refused = stage.secrets.get_secret_value().secret_id(&arn).send().await;
-    assert!(refused.unwrap_err().into_service_error().is_invalid_request_exception());
-    assert!(stage.secrets.list_secrets().send().await.unwrap().secret_list().is_empty());
-    stage.secrets.restore_secret().secret_id(&arn).send().await.unwrap();
-    stage.secrets.delete_secret().secret_id(&arn).recovery_window_in_days(7).send().await.unwrap();
-    stage.lab.clock().advance(std::time::Duration::from_secs(8 * 86_400)).await;
+    stage
+        .secrets
+        .delete_secret()
+        .secret_id(&arn)
+        .recovery_window_in_days(7)
+        .send()
+        .await
+        .unwrap();
+    let refused = stage
+        .secrets
+        .get_secret_value()
+        .secret_id(&arn)
+        .send()
+        .await;
+    assert!(
+        refused
+            .unwrap_err()
+            .into_service_error()
+            .is_invalid_request_exception()
+    );
+    assert!(
+        stage
+            .secrets
+            .list_secrets()
+            .send()
+            .await
+            .unwrap()
+            .secret_list()
+            .is_empty()
+    );
+    stage
+        .secrets
+        .restore_secret()
+        .secret_id(&arn)
+        .send()
+        .await
+        .unwrap();
+    stage
+        .secrets
+        .delete_secret()
+        .secret_id(&arn)
+        .recovery_window_in_days(7)
+        .send()
+        .await
+        .unwrap();
+    stage
+        .lab
+        .clock()
+        .advance(std::time::Duration::from_secs(8 * 86_400))
+        .await;
     let gone = stage.secrets.describe_secret().secret_id(&arn).send().await;
-    assert!(gone.unwrap_err().into_service_error().is_resource_not_found_exception());
+    assert!(
+        gone.unwrap_err()
+            .into_service_error()
+            .is_resource_not_found_exception()
+    );
 }
 
 #[tokio::test]
@@ -158,18 +309,40 @@ async fn a_public_policy_is_refused() {
     let loose = r#","Condition":{"StringNotEquals":{"aws:PrincipalOrgID":"o-1"}}"#;
     let cases = [
         (statement("\"*\"", ""), Some("PublicPolicyException")),
-        (statement(r#"{"AWS":"*"}"#, loose), Some("PublicPolicyException")),
+        (
+            statement(r#"{"AWS":"*"}"#, loose),
+            Some("PublicPolicyException"),
+        ),
         (statement(r#"{"AWS":"*"}"#, bound), None),
-        (statement(r#"{"AWS":"arn:aws:iam::111122223333:root"}"#, ""), None),
+        (
+            statement(r#"{"AWS":"arn:aws:iam::111122223333:root"}"#, ""),
+            None,
+        ),
         ("{".to_owned(), Some("MalformedPolicyDocumentException")),
     ];
     for (policy, expected) in cases {
         let put = stage.secrets.put_resource_policy().secret_id(&arn);
-        let put = put.block_public_policy(true).resource_policy(&policy).send().await;
-        let code = put.as_ref().err().and_then(|error| error.code().map(str::to_owned));
+        let put = put
+            .block_public_policy(true)
+            .resource_policy(&policy)
+            .send()
+            .await;
+        let code = put
+            .as_ref()
+            .err()
+            .and_then(|error| error.code().map(str::to_owned));
         assert_eq!(code.as_deref(), expected, "{policy}");
-        let valid = stage.secrets.validate_resource_policy().resource_policy(&policy).send().await;
-        assert_eq!(valid.unwrap().policy_validation_passed, expected.is_none(), "{policy}");
+        let valid = stage
+            .secrets
+            .validate_resource_policy()
+            .resource_policy(&policy)
+            .send()
+            .await;
+        assert_eq!(
+            valid.unwrap().policy_validation_passed,
+            expected.is_none(),
+            "{policy}"
+        );
     }
 }
 
@@ -179,15 +352,38 @@ async fn a_replica_follows_its_primary_and_cannot_be_changed() {
     let arn = stage.secret("bank/one").await;
     let region = aws_sdk_secretsmanager::types::ReplicaRegionType::builder().region("eu-west-1");
     let replicate = stage.secrets.replicate_secret_to_regions().secret_id(&arn);
-    replicate.add_replica_regions(region.build()).send().await.unwrap();
-    let put = stage.secrets.put_secret_value().secret_id(&arn).secret_string("value");
+    replicate
+        .add_replica_regions(region.build())
+        .send()
+        .await
+        .unwrap();
+    let put = stage
+        .secrets
+        .put_secret_value()
+        .secret_id(&arn)
+        .secret_string("value");
     put.send().await.unwrap();
     let elsewhere = aws_sdk_secretsmanager::config::Builder::from(&stage.lab.sdk_config())
         .region(aws_sdk_secretsmanager::config::Region::new("eu-west-1"))
         .build();
     let elsewhere = aws_sdk_secretsmanager::Client::from_conf(elsewhere);
-    let read = elsewhere.get_secret_value().secret_id("bank/one").send().await.unwrap();
+    let read = elsewhere
+        .get_secret_value()
+        .secret_id("bank/one")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(read.secret_string.as_deref(), Some("value"));
-    let refused = elsewhere.put_secret_value().secret_id("bank/one").secret_string("x").send().await;
-    assert!(refused.unwrap_err().into_service_error().is_invalid_request_exception());
+    let refused = elsewhere
+        .put_secret_value()
+        .secret_id("bank/one")
+        .secret_string("x")
+        .send()
+        .await;
+    assert!(
+        refused
+            .unwrap_err()
+            .into_service_error()
+            .is_invalid_request_exception()
+    );
 }

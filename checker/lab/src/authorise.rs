@@ -1,0 +1,170 @@
+//! Whether a call made with a role's credentials is allowed.
+//!
+//! Everything that has a say on AWS has it here: the role's policies, its boundary,
+//! the session's policies, the resource's policy, key policies and grants; also what
+//! a call needs besides itself (a secret's key, the function of a rotation, the role
+//! handed to a function). `checker-iam` decides; this only collects. The lab's
+//! administrator may do everything and never comes here.
+//!
+//! There is no organisation, so no SCPs. Which context keys a service sets is written
+//! down in [`context`] for the keys that policies of secrets and keys use.
+
+mod context;
+mod need;
+
+use checker_iam::{
+    Action, Decision, Grant, Layer, Layers, Policy, PolicyKind, PolicySet, Principal, Request,
+    Resource, Verdict, decide,
+};
+use serde_json::json;
+
+use crate::credentials::{Caller, RoleSession};
+use crate::service::{ApiError, Call};
+use crate::world::World;
+use need::Need;
+
+/// Refuses a call that its caller may not make.
+pub(crate) fn check(world: &World, call: &Call<'_>) -> Result<(), ApiError> {
+    let (principal, session) = match call.caller {
+        Caller::Administrator { .. } | Caller::Service { .. } => return Ok(()),
+        Caller::Role(session) => (session.arn(), Some(session)),
+        Caller::User { arn, .. } => (arn.clone(), None),
+    };
+    // AWS answers this one to everybody.
+    if call.service == "sts" && call.operation == "GetCallerIdentity" {
+        return Ok(());
+    }
+    let principal = Principal::parse(&principal)
+        .map_err(|problem| ApiError::internal(format!("decide a call: {problem}")))?;
+    for need in need::of(world, call) {
+        let decision = decided(world, call, &principal, session, &need)?;
+        if !decision.is_allowed() {
+            return Err(denied(call, &need, &decision));
+        }
+    }
+    Ok(())
+}
+
+fn decided(
+    world: &World,
+    call: &Call<'_>,
+    principal: &Principal,
+    session: Option<&RoleSession>,
+    need: &Need,
+) -> Result<Decision, ApiError> {
+    let action = Action::new(&need.action)
+        .map_err(|problem| ApiError::internal(format!("decide a call: {problem}")))?;
+    let request = Request::new(principal.clone(), action, Resource::new(&need.resource))
+        .in_context(context::of(world, call, session, need))
+        .owned_by(call.account);
+    Ok(decide(&request, &layers(world, session, &need.resource)))
+}
+
+fn layers(world: &World, session: Option<&RoleSession>, resource: &str) -> Layers {
+    let policies = session
+        .and_then(|session| world.iam.role_policies(&session.role_arn))
+        .unwrap_or_default();
+    let identity = policies
+        .identity
+        .iter()
+        .filter_map(|(_, text)| parse(text, PolicyKind::Identity));
+    let session_policies = session
+        .map(|session| session.session_policies.as_slice())
+        .filter(|texts| !texts.is_empty())
+        .map(|texts| {
+            let parsed = texts
+                .iter()
+                .filter_map(|text| parse(text, PolicyKind::Identity));
+            PolicySet::new(parsed.collect())
+        });
+    Layers {
+        identity: PolicySet::new(identity.collect()),
+        resource: resource_policy(world, resource)
+            .and_then(|text| parse(&text, PolicyKind::Resource))
+            .map(PolicySet::from),
+        boundary: policies.boundary.map(|(_, text)| {
+            PolicySet::new(parse(&text, PolicyKind::Identity).into_iter().collect())
+        }),
+        session: session_policies,
+        grants: grants(world, resource),
+        ..Layers::default()
+    }
+}
+
+/// Policies in the lab were validated when they were put; one that can't be read grants nothing.
+fn parse(text: &str, kind: PolicyKind) -> Option<Policy> {
+    Policy::parse(text, kind).ok()
+}
+
+/// The policy that hangs on a resource.
+fn resource_policy(world: &World, resource: &str) -> Option<String> {
+    match resource.split(':').nth(2).unwrap_or_default() {
+        "secretsmanager" => world
+            .secretsmanager
+            .secrets
+            .get(resource)
+            .and_then(|secret| secret.policy.clone()),
+        "kms" => world.kms.by_arn(resource).map(|key| key.policy.clone()),
+        "lambda" => world
+            .lambda
+            .function(resource)
+            .and_then(|function| Some(function.policy()?.to_string())),
+        "iam" => world
+            .iam
+            .role_by_arn(resource)
+            .map(|role| role.trust.clone()),
+        "sqs" => world.sqs.policy(resource).map(str::to_owned),
+        "sns" => world.sns.policy(resource).map(str::to_owned),
+        _ => None,
+    }
+}
+
+fn grants(world: &World, resource: &str) -> Vec<Grant> {
+    let key = world.kms.by_arn(resource);
+    let listed = key.into_iter().flat_map(|key| &key.grants);
+    listed
+        .filter_map(|grant| {
+            Grant::from_value(&json!({
+                "GrantId": grant.id,
+                "GranteePrincipal": grant.grantee,
+                "Operations": grant.operations,
+                "Constraints": grant.constraints,
+            }))
+            .ok()
+        })
+        .collect()
+}
+
+fn denied(call: &Call<'_>, need: &Need, decision: &Decision) -> ApiError {
+    let kind = match decision.by.layer {
+        Layer::Identity => "an identity-based policy",
+        Layer::Resource | Layer::Grant => "a resource-based policy",
+        Layer::Boundary => "a permissions boundary",
+        Layer::Session => "a session policy",
+        Layer::Scp(_) => "a service control policy",
+        Layer::Rcp(_) => "a resource control policy",
+    };
+    let because = match decision.verdict {
+        Verdict::ExplicitDeny => format!("with an explicit deny in {kind}"),
+        Verdict::Allowed | Verdict::ImplicitDeny => {
+            let kind = kind.trim_start_matches("an ").trim_start_matches("a ");
+            format!("because no {kind} allows the {} action", need.action)
+        }
+    };
+    let (code, status) = match call.service {
+        "iam" | "sts" | "sqs" | "cloudwatch" => ("AccessDenied", 403),
+        "sns" => ("AuthorizationError", 403),
+        "lambda" => ("AccessDeniedException", 403),
+        _ => ("AccessDeniedException", 400),
+    };
+    ApiError::new(
+        code,
+        format!(
+            "User: {} is not authorized to perform: {} on resource: {} {because}",
+            call.caller.arn(call.account),
+            need.action,
+            need.resource
+        ),
+    )
+    .with_status(status)
+}
