@@ -86,6 +86,17 @@ SERVED = {
     "scheduler": ("CreateSchedule GetSchedule ListSchedules", None),
 }
 
+# The codes of SQS's former protocol, which clients still match on and newer models leave out.
+QUERY_CODES = {
+    "sqs": {
+        "QueueDeletedRecently": "AWS.SimpleQueueService.QueueDeletedRecently",
+        "QueueDoesNotExist": "AWS.SimpleQueueService.NonExistentQueue",
+        "QueueNameExists": "QueueAlreadyExists",
+        "PurgeQueueInProgress": "AWS.SimpleQueueService.PurgeQueueInProgress",
+        "UnsupportedOperation": "AWS.SimpleQueueService.UnsupportedOperation",
+    },
+}
+
 METADATA = (
     "apiVersion awsQueryCompatible endpointPrefix globalEndpoint jsonVersion protocol protocols serviceId "
     "signingName targetPrefix xmlNamespace"
@@ -103,7 +114,10 @@ def main(arguments):
         sys.exit(__doc__)
     data, check, stale = Path(arguments[0]), len(arguments) == 2, []
     for service, (operations, protocol) in SERVED.items():
-        text = json.dumps(trim(load(data, service), operations.split(), protocol), separators=(",", ":"), sort_keys=True)
+        model = trim(load(data, service), operations.split(), protocol)
+        for name, code in QUERY_CODES.get(service, {}).items():
+            model["shapes"][name]["error"] = {"code": code, "httpStatusCode": 400}
+        text = json.dumps(model, separators=(",", ":"), sort_keys=True)
         path = Path(__file__).parent / f"{service}.json"
         if check and (not path.exists() or path.read_text() != text + "\n"):
             stale.append(path.name)
