@@ -33,14 +33,13 @@ pub use value::{MASKED, UNKNOWN};
 
 use error::Problems;
 use evaluate::{Known, Scope, Stop};
-use expression::{Entry, ExprKind};
+use expression::{Entry, Expr, ExprKind};
 use schema::Schema;
 use settings::Settings;
 use template::{Resource, Template};
 use value::Value;
 
 /// A program with the config of one stage, free of errors.
-#[derive(Debug)]
 pub struct Program {
     directory: PathBuf,
     shown: String,
@@ -87,9 +86,27 @@ impl Program {
     /// # Errors
     /// Everything that is wrong with the two files, each with its place.
     pub fn load(directory: &Path, stage: &str) -> Result<Self, ProgramErrors> {
-        let schema = Schema::embedded()?;
         let file = directory.join("Pulumi.yaml");
         let shown = file.display().to_string();
+        Self::build(directory, stage, source::read(&file, &shown))
+    }
+
+    /// As [`Program::load`], with a changed text in the place of `Pulumi.yaml`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text or with the stage's file, each with its place.
+    pub fn from_text(directory: &Path, stage: &str, text: &str) -> Result<Self, ProgramErrors> {
+        let shown = directory.join("Pulumi.yaml").display().to_string();
+        Self::build(directory, stage, source::parse(text, &shown))
+    }
+
+    fn build(
+        directory: &Path,
+        stage: &str,
+        read: Result<source::Node, Problems>,
+    ) -> Result<Self, ProgramErrors> {
+        let schema = Schema::embedded()?;
+        let shown = directory.join("Pulumi.yaml").display().to_string();
         let stage_file = directory.join(format!("Pulumi.{stage}.yaml"));
         let stage_shown = stage_file.display().to_string();
         let mut problems = Problems::of(&shown);
@@ -102,7 +119,7 @@ impl Program {
                 );
             }
         }
-        let node = match source::read(&file, &shown) {
+        let node = match read {
             Ok(node) => node,
             Err(found) => {
                 problems.extend(found);
@@ -177,7 +194,8 @@ impl Program {
         &self.preview
     }
 
-    /// What is legal but surely not meant: `<nil>` or an exponent inside a text.
+    /// What is legal but surely not meant: `<nil>` or an exponent inside a text, a key that isn't there, an account id
+    /// without quotes.
     pub fn lints(&self) -> &[ProgramError] {
         &self.lints
     }
@@ -333,6 +351,7 @@ impl Program {
                 note(stop, &mut problems);
             }
         }
+        self.account_ids(&mut scope.lints);
         self.lints = scope.lints.into_sorted();
         self.preview = self
             .template
@@ -341,6 +360,30 @@ impl Program {
             .filter_map(|name| declared.remove(name))
             .collect();
         problems.finish()
+    }
+
+    /// Numbers of twelve digits: an account id that isn't in quotes loses leading zeros and its spelling in texts.
+    fn account_ids(&self, lints: &mut Problems) {
+        let mut look = |expr: &Expr| {
+            if let ExprKind::Number(number) = expr.kind
+                && (1e11..1e12).contains(&number)
+            {
+                lints.push_with_help(
+                    expr.at,
+                    format!("the number {number} looks like an account id"),
+                    format!("write it in quotes: \"{number}\""),
+                );
+            }
+        };
+        for resource in self.template.resources.values() {
+            for entry in &resource.properties {
+                order::walk_expressions(&entry.value, &mut look);
+            }
+        }
+        let values = self.template.variables.values();
+        for (_, expr) in values.chain(self.template.outputs.values()) {
+            order::walk_expressions(expr, &mut look);
+        }
     }
 
     /// Properties that the schema says are secret, and those that options add, become secret.
@@ -361,6 +404,17 @@ impl Program {
                 (name, value)
             })
             .collect()
+    }
+}
+
+impl std::fmt::Debug for Program {
+    /// Names only: the text of a program may hold a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program")
+            .field("path", &self.shown)
+            .field("name", &self.template.name)
+            .field("stage", &self.stage)
+            .finish_non_exhaustive()
     }
 }
 

@@ -329,7 +329,10 @@ resources:
         .map(|found| found.inputs.to_string())
         .collect();
     assert!(!inputs.concat().contains("hunter"), "{inputs:?}");
-    assert!(!shown.contains("AAABBB"), "a secret in Debug output");
+    assert!(
+        !shown.contains("AAABBB") && !shown.contains("hunter"),
+        "a secret in Debug output"
+    );
 }
 
 #[test]
@@ -348,3 +351,59 @@ fn the_programs_of_this_repository_are_valid_in_every_stage() {
         }
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+
+    /// Whatever the text, the answer is a program or errors with places.
+    #[test]
+    fn no_text_does_harm(
+        pieces in proptest::collection::vec(proptest::sample::select(PIECES.as_slice()), 0..40)
+    ) {
+        let text = format!("name: cases\nruntime: yaml\n{}", pieces.concat());
+        let folder = Path::new("tests/data/program");
+        if let Err(errors) = Program::from_text(folder, "pieces", &text) {
+            for error in errors.errors() {
+                assert!(error.line >= 1, "{error}");
+                assert!(error.column >= 1, "{error}");
+            }
+        }
+    }
+}
+
+const PIECES: [&str; 34] = [
+    "resources:\n",
+    "variables:\n",
+    "outputs:\n",
+    "config:\n",
+    "  a:\n",
+    "  b:\n",
+    "    type: aws:kms:Key\n",
+    "    type: aws:sns:Topic\n",
+    "    properties:\n",
+    "    options:\n",
+    "      description: ",
+    "      name: ",
+    "      tags: ",
+    "      dependsOn: ",
+    "${a}",
+    "${b.arn}",
+    "${a[0]",
+    "$$",
+    "${",
+    "}",
+    "[",
+    "]",
+    "{",
+    "fn::toJSON: ",
+    "fn::join: [\"\", [a]]",
+    "fn::secret: x",
+    "\n",
+    "  ",
+    "é😀",
+    "\"",
+    "'",
+    "|\n",
+    "- x\n",
+    ": ",
+];

@@ -39,7 +39,7 @@ use super::expression::{Expr, ExprKind};
 use super::schema;
 use super::settings::{self, ProviderSettings};
 use super::template::Resource;
-use super::value::Value;
+use super::value::{MASKED, Value};
 use super::{Program, positions};
 
 /// What the caller decides about applying.
@@ -194,6 +194,18 @@ impl Failure {
             message: message.into(),
             help: None,
         }
+    }
+
+    /// What AWS says may quote what it was given.
+    fn without_secrets(mut self, inputs: &BTreeMap<String, Value>) -> Self {
+        let mut secrets = Vec::new();
+        for value in inputs.values() {
+            value.secret_texts(&mut secrets);
+        }
+        for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+            self.message = self.message.replace(secret, MASKED);
+        }
+        self
     }
 
     fn help(mut self, help: impl Into<String>) -> Self {
@@ -351,7 +363,8 @@ impl Run<'_> {
         target.token = token(&urn);
         read.skip(&["region"]);
         let made = create(&kind, &target, &read).await;
-        let mut made = made.map_err(|failure| self.failed(name, resource, failure))?;
+        let mut made =
+            made.map_err(|failure| self.failed(name, resource, failure.without_secrets(&inputs)))?;
         if let Some(path) = read.unread().first() {
             let failure = Failure::of(path, "this property isn't applied here")
                 .help("take it out, or teach this evaluator to apply it");
@@ -630,4 +643,20 @@ fn digest(text: &str) -> String {
         );
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_quotes_a_secret_is_masked() {
+        let inputs = BTreeMap::from([
+            ("value".to_owned(), Value::text("hunter2").secret_if(true)),
+            ("longer".to_owned(), Value::text("hunter22").secret_if(true)),
+            ("name".to_owned(), Value::text("open")),
+        ]);
+        let failure = Failure::whole("`open` isn't hunter22 nor hunter2").without_secrets(&inputs);
+        assert_eq!(failure.message, "`open` isn't [secret] nor [secret]");
+    }
 }

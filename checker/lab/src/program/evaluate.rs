@@ -85,7 +85,7 @@ impl Scope {
                 Ok(Value::List(found))
             }
             ExprKind::Object(entries) => self.object(entries).map(Value::Object),
-            ExprKind::Symbol(access) => self.access(access),
+            ExprKind::Symbol(access) => self.symbol(access),
             ExprKind::Interpolation(parts) => self.interpolate(parts),
             ExprKind::Call(call) => functions::call(self, expr.at, call),
         }
@@ -117,6 +117,19 @@ impl Scope {
             }
         }
         Ok(found)
+    }
+
+    fn symbol(&mut self, access: &Access) -> Result<Value, Stop> {
+        let value = self.access(access)?;
+        let of_resource = self.resources.contains_key(&access.root);
+        if matches!(value, Value::Null) && !access.steps.is_empty() && !of_resource {
+            self.lints.push_with_help(
+                access.at,
+                format!("`{}` has no value", access.written()),
+                "Pulumi takes a missing key for null",
+            );
+        }
+        Ok(value)
     }
 
     fn interpolate(&mut self, parts: &[Part]) -> Result<Value, Stop> {

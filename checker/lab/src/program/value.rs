@@ -125,6 +125,37 @@ impl Value {
             }
     }
 
+    /// The texts below `Secret` marks, longest first.
+    pub(crate) fn secret_texts(&self, found: &mut Vec<String>) {
+        match self {
+            Self::Secret(inner) => inner.texts(found),
+            Self::List(items) => items.iter().for_each(|item| item.secret_texts(found)),
+            Self::Object(entries) => {
+                entries.values().for_each(|value| value.secret_texts(found));
+            }
+            Self::Null
+            | Self::Bool(_)
+            | Self::Number(_)
+            | Self::Integer(_)
+            | Self::Text(_)
+            | Self::Asset(_)
+            | Self::Resource(_)
+            | Self::Unknown => {}
+        }
+        found.sort_by_key(|text| std::cmp::Reverse(text.len()));
+    }
+
+    fn texts(&self, found: &mut Vec<String>) {
+        match self {
+            Self::Text(text) => found.push(text.clone()),
+            Self::Number(_) | Self::Integer(_) => found.push(self.interpolated()),
+            Self::Secret(inner) => inner.texts(found),
+            Self::List(items) => items.iter().for_each(|item| item.texts(found)),
+            Self::Object(entries) => entries.values().for_each(|value| value.texts(found)),
+            Self::Null | Self::Bool(_) | Self::Asset(_) | Self::Resource(_) | Self::Unknown => {}
+        }
+    }
+
     /// How much there is of it: values, and blocks of 64 characters.
     pub(crate) fn size(&self) -> usize {
         1 + match self {

@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex};
 use super::Failure;
 use crate::program::value::{Asset, Value};
 
-/// The inputs of a resource, or of an object below them.
-#[derive(Debug)]
+/// The inputs of a resource, or of an object below them. Without `Debug`: it holds the values of secrets.
 pub(super) struct Inputs {
     /// `a.b[0]`, empty at the top.
     path: String,
