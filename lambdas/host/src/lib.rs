@@ -7,10 +7,12 @@
 pub mod client;
 pub mod environment;
 pub mod failure;
+pub mod http;
 pub mod log;
 pub mod runtime;
 
 pub use client::{Patience, sdk_config};
 pub use environment::{Environment, EnvironmentError};
 pub use failure::{AwsFailure, Failure};
+pub use http::{Answer, Exchange, HttpClient, HttpError};
 pub use runtime::{HostError, run, serve};

@@ -72,30 +72,29 @@ pub fn renewed(old: &Content, member: Member<'_>) -> Result<Content, RotationErr
     }
 }
 
-/// `text`, a JSON object, with other texts in members that it has; all else stays byte for byte.
+/// `text`, a JSON object, with other texts in its members; all else stays byte for byte. A member that is
+/// missing is put in front.
 ///
 /// # Errors
-/// [`RotationError::Content`] if it is no object or lacks a member.
+/// [`RotationError::Content`] if it is no object.
 pub fn with_members(
     text: &str,
     changes: &[(&str, &str)],
 ) -> Result<Zeroizing<String>, RotationError> {
     let mut text = Zeroizing::new(text.to_owned());
     for (name, value) in changes {
-        let place = find(
-            &text,
-            Member {
-                tagged: Some(name),
-                usual: &[],
-            },
-        )?;
-        let Some((before, after)) = around(&text, &place) else {
-            return Err(RotationError::Content {
-                problem: "it is not a JSON object",
-            });
-        };
+        let members = members(&text)?;
         let quoted = Zeroizing::new(serde_json::Value::from(*value).to_string());
-        text = joined(&[before, &quoted, after]);
+        text = if let Some((start, end)) = members.get(*name).and_then(|raw| span(&text, raw)) {
+            let (before, after) = cut(&text, start, end)?;
+            joined(&[before, &quoted, after])
+        } else {
+            let comma = if members.is_empty() { "" } else { "," };
+            let brace = text.find('{').map_or(0, |place| place + 1);
+            let (before, after) = cut(&text, brace, brace)?;
+            let name = serde_json::Value::from(*name).to_string();
+            joined(&[before, &name, ":", &quoted, comma, after])
+        };
     }
     Ok(text)
 }
@@ -172,7 +171,31 @@ fn check_surroundings(
 
 fn around<'a>(text: &'a str, place: &Place) -> Option<(&'a str, &'a str)> {
     let (start, end) = place.within?;
-    Some((text.get(..start)?, text.get(end..)?))
+    cut(text, start, end).ok()
+}
+
+fn cut(text: &str, start: usize, end: usize) -> Result<(&str, &str), RotationError> {
+    let parts = text.get(..start).zip(text.get(end..));
+    parts.ok_or(RotationError::Content {
+        problem: "a member has no place in it",
+    })
+}
+
+/// The members of an object, borrowed: no copy of any value is made, and each knows its place in the text.
+fn members(text: &str) -> Result<BTreeMap<Cow<'_, str>, &RawValue>, RotationError> {
+    serde_json::from_str(text).map_err(|_| RotationError::Content {
+        problem: "it begins like a JSON object but is none",
+    })
+}
+
+/// Where a borrowed member stands in its text.
+fn span(text: &str, raw: &RawValue) -> Option<(usize, usize)> {
+    let start = raw
+        .get()
+        .as_ptr()
+        .addr()
+        .checked_sub(text.as_ptr().addr())?;
+    Some((start, start + raw.get().len()))
 }
 
 fn with_key(text: &str, place: &Place, key: &str) -> Result<Content, RotationError> {
@@ -213,10 +236,7 @@ fn find(text: &str, member: Member<'_>) -> Result<Place, RotationError> {
             }),
         };
     }
-    // Borrowed members: no copy of any value is made, and each knows its place in the text.
-    let Ok(members) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(text) else {
-        return problem("it begins like a JSON object but is none");
-    };
+    let members = members(text)?;
     let mut usual = member.usual.iter().filter_map(|name| members.get(*name));
     let raw = match (member.tagged, usual.next(), usual.next()) {
         (Some(name), _, _) => members.get(name),
@@ -232,19 +252,19 @@ fn find(text: &str, member: Member<'_>) -> Result<Place, RotationError> {
     let Ok(key) = serde_json::from_str::<String>(raw.get()).map(Zeroizing::new) else {
         return problem("the member that holds the key is not a text");
     };
-    let Some(start) = raw.get().as_ptr().addr().checked_sub(text.as_ptr().addr()) else {
-        return problem("its key has no place in it");
-    };
-    Ok(Place {
-        key,
-        within: Some((start, start + raw.get().len())),
-    })
+    match span(text, raw) {
+        Some(within) => Ok(Place {
+            key,
+            within: Some(within),
+        }),
+        None => problem("its key has no place in it"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
-    use super::{Member, check, first, renewed};
+    use super::{Member, check, first, renewed, with_members};
     use crate::store::Content;
     use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
@@ -279,6 +299,21 @@ mod tests {
             "{new_text}"
         );
         assert_eq!(check(&new, Some(&text(old)), USUAL), Ok(()));
+    }
+
+    #[test]
+    fn members_are_replaced_or_put_in_front() {
+        for (text, expected) in [
+            ("{ \"a\": null, \"b\":1}", "{ \"a\": \"x\\\"\", \"b\":1}"),
+            ("{\"b\":{\"a\":2}}", "{\"a\":\"x\\\"\",\"b\":{\"a\":2}}"),
+            (" {}", " {\"a\":\"x\\\"\"}"),
+        ] {
+            assert_eq!(
+                with_members(text, &[("a", "x\"")]).unwrap().as_str(),
+                expected
+            );
+        }
+        assert!(with_members("CANARY", &[("a", "x")]).is_err());
     }
 
     #[test]

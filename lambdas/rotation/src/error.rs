@@ -86,6 +86,23 @@ pub enum RotationError {
         /// SQLSTATE, or the way it failed.
         state: String,
     },
+    /// An address of the identity provider is not among the origins that the function's settings name.
+    #[error("ask the identity provider: its address is not under an origin in `OAUTH_ORIGINS`")]
+    OriginNotAllowed,
+    /// The identity provider refused or could not be reached.
+    #[error("{doing}: `{answer}`")]
+    Idp {
+        /// What was tried.
+        doing: &'static str,
+        /// HTTP status, or the way it failed.
+        answer: String,
+    },
+    /// The identity provider keeps the secret when the client is updated, as RFC 7592 permits.
+    #[error(
+        "get a new client secret: the identity provider does not change it on update; rotate it there by hand or \
+         use another adapter"
+    )]
+    IdpDoesNotRotate,
     /// The operating system gave no random numbers.
     #[error("make a new value: the system's random source failed")]
     NoRandomness,
@@ -115,6 +132,9 @@ impl RotationError {
             Self::HostNotAllowed => "HostNotAllowed",
             Self::LoginRefused { .. } => "LoginRefused",
             Self::Database { .. } => "Database",
+            Self::OriginNotAllowed => "OriginNotAllowed",
+            Self::Idp { .. } => "Idp",
+            Self::IdpDoesNotRotate => "IdpDoesNotRotate",
             Self::NoRandomness => "NoRandomness",
             Self::Aws(_) => "Aws",
         }

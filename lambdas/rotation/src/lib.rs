@@ -13,6 +13,7 @@ pub mod error;
 pub mod generated;
 pub mod key_material;
 pub mod labels;
+pub mod oauth;
 pub mod request;
 pub mod secret_type;
 pub mod steps;
@@ -27,6 +28,7 @@ use serde_json::Value;
 
 pub use database::connection::Databases;
 pub use error::RotationError;
+pub use oauth::provider::Providers;
 pub use request::{RotationRequest, Step};
 pub use secret_type::SecretType;
 pub use steps::{Done, Outcome, Warning, rotate};
@@ -40,6 +42,8 @@ pub struct Rotator {
     pub settle: Duration,
     /// Databases that may be reached.
     pub databases: Databases,
+    /// Identity providers that may be asked.
+    pub providers: Providers,
 }
 
 impl Rotator {
@@ -58,6 +62,7 @@ impl Rotator {
             secrets: Client::new(&config),
             settle: Duration::from_millis(100),
             databases: Databases::from_environment(environment)?,
+            providers: Providers::from_environment(environment)?,
         })
     }
 }

@@ -10,6 +10,7 @@ use crate::Rotator;
 use crate::database;
 use crate::error::RotationError;
 use crate::generated;
+use crate::oauth;
 use crate::request::{RotationRequest, Step};
 use crate::secret_type::SecretType;
 use crate::store::{CURRENT, Description, PENDING, Store};
@@ -118,7 +119,12 @@ pub async fn rotate(
             Step::Test => database::test(&task).await,
             Step::Finish => database::finish(&task).await,
         },
-        SecretType::OauthSecret => Err(RotationError::TypeUnknown),
+        SecretType::OauthSecret => match request.step {
+            Step::Create => oauth::create(&task).await,
+            Step::Set => oauth::set(&task).await,
+            Step::Test => oauth::test(&task).await,
+            Step::Finish => oauth::finish(&task).await,
+        },
     }
 }
 

@@ -407,7 +407,7 @@ async fn guards() {
         ("owner_role", json!("admin")),
     ]);
     bench.secrets.edit(APP, |secret| {
-        secret.versions.get_mut("v-1").unwrap().text = Some(doctored.to_string())
+        secret.versions.get_mut("v-1").unwrap().text = Some(doctored.to_string());
     });
     let text = code(bench.secrets.rotate(APP, "v-1").await).unwrap();
     assert!(text.contains("its user, owner role or master"), "{text}");

@@ -1,9 +1,18 @@
 //! Rotations end to end: the function's own code and the real AWS client against a small server that keeps
 //! the rules of Secrets Manager (immutable versions, empty pending versions, label moves, label quota).
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod database;
 mod generated;
+mod identity_provider;
+mod oauth;
 mod postgres_server;
 mod secrets_server;
