@@ -129,9 +129,15 @@ impl Value {
     pub(crate) fn secret_texts(&self, found: &mut Vec<String>) {
         match self {
             Self::Secret(inner) => inner.texts(found),
-            Self::List(items) => items.iter().for_each(|item| item.secret_texts(found)),
+            Self::List(items) => {
+                for item in items {
+                    item.secret_texts(found);
+                }
+            }
             Self::Object(entries) => {
-                entries.values().for_each(|value| value.secret_texts(found));
+                for value in entries.values() {
+                    value.secret_texts(found);
+                }
             }
             Self::Null
             | Self::Bool(_)
@@ -150,8 +156,16 @@ impl Value {
             Self::Text(text) => found.push(text.clone()),
             Self::Number(_) | Self::Integer(_) => found.push(self.interpolated()),
             Self::Secret(inner) => inner.texts(found),
-            Self::List(items) => items.iter().for_each(|item| item.texts(found)),
-            Self::Object(entries) => entries.values().for_each(|value| value.texts(found)),
+            Self::List(items) => {
+                for item in items {
+                    item.texts(found);
+                }
+            }
+            Self::Object(entries) => {
+                for value in entries.values() {
+                    value.texts(found);
+                }
+            }
             Self::Null | Self::Bool(_) | Self::Asset(_) | Self::Resource(_) | Self::Unknown => {}
         }
     }
