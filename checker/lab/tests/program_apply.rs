@@ -246,6 +246,10 @@ async fn what_cannot_be_applied_is_said_at_its_place() {
             "8:7: `k`: `customKeyStoreId`: this property isn't applied here",
         ),
         (
+            "  p:\n    type: pulumi:providers:aws\n    properties: {assumeRoles: [{roleArn: r}]}\n",
+            "6:18: `p`: `assumeRoles`: this property isn't applied here",
+        ),
+        (
             "  k:\n    type: aws:kms:Key\n    get: {id: x}\n",
             "6:5: `k`: a resource that is only read (`get`) can't be applied",
         ),
@@ -263,7 +267,7 @@ async fn what_cannot_be_applied_is_said_at_its_place() {
 #[tokio::test]
 async fn a_provider_of_its_own_brings_its_own_tags_and_region() {
     let lab = Lab::start(LabOptions::default()).await.unwrap();
-    let text = "name: a\nruntime: yaml\nresources:\n  own:\n    type: pulumi:providers:aws\n    properties:\n      region: eu-west-1\n      defaultTags: {tags: {owner: other}}\n  topic:\n    type: aws:sns:Topic\n    properties: {name: there}\n    options: {provider: \"${own}\"}\n";
+    let text = "name: a\nruntime: yaml\nresources:\n  own:\n    type: pulumi:providers:aws\n    properties:\n      region: eu-west-1\n      defaultTags: {tags: {owner: other}}\n  topic:\n    type: aws:sns:Topic\n    properties: {name: there}\n    options: {provider: \"${alias}\"}\n  child:\n    type: aws:sns:Topic\n    properties: {name: below}\n    options: {parent: \"${topic}\"}\n  default:\n    type: aws:sns:Topic\n    properties: {name: here}\nvariables:\n  alias: ${own}\n";
     let applied = applied(&lab, text).await;
     let topic = applied
         .resources
@@ -275,6 +279,18 @@ async fn a_provider_of_its_own_brings_its_own_tags_and_region() {
         "{}",
         topic.id
     );
+    for (name, region) in [("child", "eu-west-1"), ("default", lab.region())] {
+        let found = applied
+            .resources
+            .iter()
+            .find(|found| found.name == name)
+            .unwrap();
+        assert!(
+            found.id.starts_with(&format!("arn:aws:sns:{region}:")),
+            "{}",
+            found.id
+        );
+    }
     let tags: Vec<_> = topic.tags.clone().unwrap().into_iter().collect();
     assert_eq!(tags, [("owner".to_owned(), "other".to_owned())]);
 }

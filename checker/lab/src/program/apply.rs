@@ -35,7 +35,7 @@ use self::inputs::Inputs;
 use self::target::{Endpoint, Target};
 use super::error::{Position, Problems, ProgramError, ProgramErrors};
 use super::evaluate::{Known, Scope, Stop};
-use super::expression::{Expr, ExprKind};
+use super::expression::Expr;
 use super::schema;
 use super::settings::{self, ProviderSettings};
 use super::template::Resource;
@@ -143,6 +143,7 @@ pub async fn apply(
         endpoint,
         scope: program.scope(false),
         providers: BTreeMap::new(),
+        used: BTreeMap::new(),
         applied: Applied {
             program: program.name().to_owned(),
             stage: program.stage().to_owned(),
@@ -270,6 +271,8 @@ struct Run<'a> {
     scope: Scope,
     /// Explicit providers by name.
     providers: BTreeMap<String, ProviderSettings>,
+    /// The provider that each resource was created with.
+    used: BTreeMap<String, ProviderSettings>,
     applied: Applied,
 }
 
@@ -300,7 +303,14 @@ impl Run<'_> {
         match stop {
             Stop::Wrong(error) => Err(error.into()),
             Stop::Ask(question) => {
-                let provider = self.provider_named(question.provider.as_deref());
+                let provider = match &question.provider {
+                    None => self.program.settings.provider.clone(),
+                    Some(name) => self
+                        .providers
+                        .get(name)
+                        .cloned()
+                        .ok_or_else(|| self.no_provider(question.at, name))?,
+                };
                 let target = self.target(&provider, &question.arguments, "", BTreeMap::new());
                 let answer = functions::ask(&target, &question, &provider.default_tags)
                     .await
@@ -326,6 +336,10 @@ impl Run<'_> {
         let kind = self.program.kind(resource);
         let urn = self.program.urn(name, &kind);
         if kind == schema::PROVIDER {
+            if let Some(property) = settings::unsupported(&inputs) {
+                let failure = Failure::of(property, "this property isn't applied here");
+                return Err(self.failed(name, resource, failure));
+            }
             let settings = settings::of_provider(&inputs);
             self.check_account(&settings, resource.at)?;
             self.providers.insert(name.to_owned(), settings);
@@ -334,13 +348,7 @@ impl Run<'_> {
             self.record(name, resource, (&kind, &urn), inputs, made, None);
             return Ok(());
         }
-        let provider = match &resource.options.provider {
-            Some(Expr {
-                kind: ExprKind::Symbol(access),
-                ..
-            }) => self.provider_named(Some(&access.root)),
-            Some(_) | None => self.provider_named(None),
-        };
+        let provider = self.provider(name, resource).await?;
         let spec = self.program.schema.resource(&kind).map(|(_, spec)| spec);
         let taggable = spec.is_some_and(|spec| spec.properties.contains_key("tagsAll"));
         let read = Inputs::new(&self.references_to_ids(&inputs));
@@ -475,12 +483,6 @@ impl Run<'_> {
         }
     }
 
-    fn provider_named(&self, name: Option<&str>) -> ProviderSettings {
-        name.and_then(|name| self.providers.get(name))
-            .unwrap_or(&self.program.settings.provider)
-            .clone()
-    }
-
     fn target(
         &self,
         provider: &ProviderSettings,
@@ -527,6 +529,45 @@ impl Run<'_> {
                 .into());
         }
         Ok(())
+    }
+
+    /// The provider of a resource: its own, its parent's, or the default one.
+    async fn provider(
+        &mut self,
+        name: &str,
+        resource: &Resource,
+    ) -> Result<ProviderSettings, ProgramErrors> {
+        let found = if let Some(expr) = &resource.options.provider {
+            let Value::Resource(provider) = self.value(expr).await? else {
+                return Err(self.no_provider(expr.at, name).into());
+            };
+            let Some(settings) = self.providers.get(&provider) else {
+                return Err(self.no_provider(expr.at, &provider).into());
+            };
+            settings.clone()
+        } else if let Some(expr) = &resource.options.parent {
+            let parent = self.value(expr).await?;
+            if let Value::Resource(parent) = parent {
+                self.provider_of(&parent)
+            } else {
+                self.program.settings.provider.clone()
+            }
+        } else {
+            self.program.settings.provider.clone()
+        };
+        self.used.insert(name.to_owned(), found.clone());
+        Ok(found)
+    }
+
+    fn provider_of(&self, resource: &str) -> ProviderSettings {
+        self.used
+            .get(resource)
+            .unwrap_or(&self.program.settings.provider)
+            .clone()
+    }
+
+    fn no_provider(&self, at: Position, name: &str) -> ProgramError {
+        self.wrong(at, name, Failure::whole("isn't a provider"))
     }
 
     fn failed(&self, name: &str, resource: &Resource, failure: Failure) -> ProgramErrors {

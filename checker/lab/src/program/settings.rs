@@ -137,6 +137,20 @@ pub(crate) fn settle(
     settings
 }
 
+/// The first input of an explicit provider that would have an effect but isn't supported.
+pub(crate) fn unsupported(inputs: &BTreeMap<String, Value>) -> Option<&str> {
+    const SUPPORTED: [&str; 4] = [
+        "region",
+        "defaultTags",
+        "allowedAccountIds",
+        "forbiddenAccountIds",
+    ];
+    inputs
+        .keys()
+        .map(String::as_str)
+        .find(|name| !SUPPORTED.contains(name) && !WITHOUT_EFFECT.contains(name))
+}
+
 /// The settings that an explicit provider is created with.
 pub(crate) fn of_provider(inputs: &BTreeMap<String, Value>) -> ProviderSettings {
     let text = |name: &str| match inputs.get(name).map(|value| value.open().0) {
