@@ -16,6 +16,7 @@ mod place;
 mod policy;
 mod principal;
 pub mod proof;
+pub mod reach;
 mod request;
 mod template;
 mod value;
