@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -29,6 +29,9 @@ use crate::shared::Shared;
 
 /// Larger bodies are refused; a function's code is at most 50 MB zipped.
 const BODY_LIMIT: usize = 80 << 20;
+
+/// How often a long poll looks again.
+const POLL: Duration = Duration::from_millis(20);
 
 /// Answers connections until the task is dropped.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
@@ -221,11 +224,32 @@ async fn answer(
         // An invocation is data, and no management call: it leaves no record.
         return crate::lambda::invoke::handle(shared, &call).await;
     }
+    let until = Instant::now() + long_poll(&call);
+    while allowed.is_ok() && Instant::now() < until {
+        let found = shared.act(|world| (request.service.handle)(world, &call));
+        let empty = Value::Array(Vec::new());
+        let nothing = found
+            .as_ref()
+            .is_ok_and(|answer| *answer.get("Messages").unwrap_or(&empty) == empty);
+        if !nothing {
+            return found;
+        }
+        tokio::time::sleep(POLL).await;
+    }
     shared.act(|world| {
         let answer = allowed.and_then(|()| (request.service.handle)(world, &call));
         crate::cloudtrail::record_from(world, &call, &answer, request.client);
         answer
     })
+}
+
+/// How long a call waits for messages; only receiving from a queue does.
+fn long_poll(call: &Call<'_>) -> Duration {
+    let seconds = match (call.service, call.operation) {
+        ("sqs", "ReceiveMessage") => call.number("WaitTimeSeconds"),
+        _ => None,
+    };
+    Duration::from_secs(seconds.unwrap_or_default().unsigned_abs())
 }
 
 /// The refusal that a fault stands for.
@@ -359,3 +383,10 @@ fn response(encoded: Encoded, now: DateTime<Utc>, request_id: &str) -> Response<
     }
     response
 }
+
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    reason = "a test that can't set itself up has failed"
+)]
+mod every_operation;

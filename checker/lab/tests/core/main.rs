@@ -5,6 +5,7 @@
     reason = "a test that can't set itself up has failed"
 )]
 
+mod authorisation;
 mod function;
 mod keys;
 mod lambda;
