@@ -10,6 +10,7 @@ use aws_types::SdkConfig;
 use checker_core::observation::{Answer, Observation, Observed, Origin, Outcome, Unseen};
 
 mod calls;
+mod iam;
 mod kms;
 mod lambda;
 mod page;
@@ -32,6 +33,7 @@ pub(crate) struct Aws {
     tagging: aws_sdk_resourcegroupstagging::Client,
     kms: aws_sdk_kms::Client,
     lambda: aws_sdk_lambda::Client,
+    iam: aws_sdk_iam::Client,
     sts: aws_sdk_sts::Client,
 }
 
@@ -57,6 +59,7 @@ impl Aws {
             tagging: client!(aws_sdk_resourcegroupstagging),
             kms: client!(aws_sdk_kms),
             lambda: client!(aws_sdk_lambda),
+            iam: client!(aws_sdk_iam),
             sts: client!(aws_sdk_sts),
             calls,
         }
@@ -99,6 +102,7 @@ impl Aws {
     async fn ask(&self, observation: Observation) -> Observed {
         let seen = match &observation {
             Observation::Caller => sts::caller(self).await,
+            Observation::Authorization => iam::authorization(self).await,
             Observation::Secrets => secretsmanager::list(self).await,
             Observation::Secret(arn) => secretsmanager::describe(self, arn).await,
             Observation::SecretVersions(arn) => secretsmanager::versions(self, arn).await,

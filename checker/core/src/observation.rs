@@ -12,6 +12,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 pub mod answer;
+pub mod authorization;
 
 pub use answer::Answer;
 
@@ -21,6 +22,8 @@ pub use answer::Answer;
 pub enum Observation {
     /// Who asks: `sts:GetCallerIdentity`.
     Caller,
+    /// Every principal with its policies: `iam:GetAccountAuthorizationDetails`.
+    Authorization,
     /// Every secret, those pending deletion included: `secretsmanager:ListSecrets`.
     Secrets,
     /// Every secret that ever carried a tag: `tag:GetResources`, the second source for completeness.
@@ -48,6 +51,7 @@ impl Observation {
     pub fn operation(&self) -> &'static str {
         match self {
             Self::Caller => "sts:GetCallerIdentity",
+            Self::Authorization => "iam:GetAccountAuthorizationDetails",
             Self::Secrets => "secretsmanager:ListSecrets",
             Self::TaggedSecrets => "tag:GetResources",
             Self::Secret(_) => "secretsmanager:DescribeSecret",

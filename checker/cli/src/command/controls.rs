@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use checker_core::control::{Catalog, Choices, Control, SourceFile};
+use checker_core::control::{Catalog, Choices, Control, SourceFile, catalog_page, control_schema};
 use checker_core::diagnostic::{Diagnostic, suggestion};
 use checker_core::population;
 use clap::{Args, Subcommand, ValueEnum};
@@ -26,6 +26,13 @@ pub(super) enum Command {
     },
     /// Check control files and say what is wrong with them, with positions.
     Check {
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Print the JSON Schema of control files.
+    Schema,
+    /// Print the page of the catalogue: every control, rule, fact and function.
+    Page {
         #[command(flatten)]
         folder: Folder,
     },
@@ -94,6 +101,11 @@ pub(super) fn controls(command: &Command) -> Result<u8, Failure> {
                 "{} controls with {rules} rules, all valid\n",
                 catalog.controls.len()
             ));
+        }
+        Command::Schema => data(&control_schema()),
+        Command::Page { folder } => {
+            let catalog = load(&folder.controls, &folder.stage, &[])?;
+            data(&catalog_page(&catalog, &population::vocabulary()));
         }
     }
     Ok(0)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
+use super::authorization::Authorization;
 
 /// A complete answer, one variant a question.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,6 +13,8 @@ use super::Time;
 pub enum Answer {
     /// To [`super::Observation::Caller`].
     Caller(Caller),
+    /// To [`super::Observation::Authorization`].
+    Authorization(Authorization),
     /// To [`super::Observation::Secrets`].
     Secrets(Vec<ListedSecret>),
     /// To [`super::Observation::TaggedSecrets`]: the ARNs.
