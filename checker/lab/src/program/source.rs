@@ -412,6 +412,9 @@ fn explain(error: &serde_yaml::Error) -> (String, Option<String>) {
             None,
         );
     }
+    if let serde_yaml::Error::MultipleDocuments { .. } = plain {
+        return ("the file has more than one YAML document".to_owned(), None);
+    }
     let text = text.lines().next().unwrap_or_default();
     let text = text.split(" at line ").next().unwrap_or(text);
     (format!("not valid YAML: {text}"), None)

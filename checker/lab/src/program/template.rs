@@ -373,6 +373,7 @@ fn parse_resources(node: &Node, template: &mut Template, problems: &mut Problems
 fn parse_resource(key: &Key, node: &Node, problems: &mut Problems) -> Option<Resource> {
     let what = format!("the resource `{}`", key.name.value);
     let mut kind = None;
+    let mut typed = !matches!(node.kind, Kind::Object(_) | Kind::Null);
     let mut resource = Resource {
         at: key.at,
         kind: String::new(),
@@ -385,7 +386,10 @@ fn parse_resource(key: &Key, node: &Node, problems: &mut Problems) -> Option<Res
     };
     for (part, value) in expression::named(node, &what, problems) {
         match part.name.value.as_str() {
-            "type" => kind = expression::plain(value, "`type`", problems),
+            "type" => {
+                typed = true;
+                kind = expression::plain(value, "`type`", problems);
+            }
             "name" => {
                 resource.name = expression::plain(value, "`name`", problems).map(|(_, name)| name);
             }
