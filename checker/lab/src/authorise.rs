@@ -25,16 +25,15 @@ use need::Need;
 
 /// Refuses a call that its caller may not make.
 pub(crate) fn check(world: &World, call: &Call<'_>) -> Result<(), ApiError> {
-    let (principal, session) = match call.caller {
-        Caller::Administrator { .. } | Caller::Service { .. } => return Ok(()),
-        Caller::Role(session) => (session.arn(), Some(session)),
-        Caller::User { arn, .. } => (arn.clone(), None),
+    let session = match call.caller {
+        Caller::Administrator { .. } => return Ok(()),
+        Caller::Role(session) => session,
     };
     // AWS answers this one to everybody.
     if call.service == "sts" && call.operation == "GetCallerIdentity" {
         return Ok(());
     }
-    let principal = Principal::parse(&principal)
+    let principal = Principal::parse(&session.arn())
         .map_err(|problem| ApiError::internal(format!("decide a call: {problem}")))?;
     for need in need::of(world, call) {
         let decision = decided(world, call, &principal, session, &need)?;
@@ -49,7 +48,7 @@ fn decided(
     world: &World,
     call: &Call<'_>,
     principal: &Principal,
-    session: Option<&RoleSession>,
+    session: &RoleSession,
     need: &Need,
 ) -> Result<Decision, ApiError> {
     let action = Action::new(&need.action)
@@ -60,23 +59,21 @@ fn decided(
     Ok(decide(&request, &layers(world, session, &need.resource)))
 }
 
-fn layers(world: &World, session: Option<&RoleSession>, resource: &str) -> Layers {
-    let policies = session
-        .and_then(|session| world.iam.role_policies(&session.role_arn))
+fn layers(world: &World, session: &RoleSession, resource: &str) -> Layers {
+    // The session of a role that was deleted may do nothing.
+    let policies = world
+        .iam
+        .role_policies(&session.role_arn)
         .unwrap_or_default();
     let identity = policies
         .identity
         .iter()
         .filter_map(|(_, text)| parse(text, PolicyKind::Identity));
-    let session_policies = session
-        .map(|session| session.session_policies.as_slice())
-        .filter(|texts| !texts.is_empty())
-        .map(|texts| {
-            let parsed = texts
-                .iter()
-                .filter_map(|text| parse(text, PolicyKind::Identity));
-            PolicySet::new(parsed.collect())
-        });
+    let session_policies = (!session.session_policies.is_empty()).then(|| {
+        let texts = session.session_policies.iter();
+        let parsed = texts.filter_map(|text| parse(text, PolicyKind::Identity));
+        PolicySet::new(parsed.collect())
+    });
     Layers {
         identity: PolicySet::new(identity.collect()),
         resource: resource_policy(world, resource)

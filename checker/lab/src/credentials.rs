@@ -2,7 +2,7 @@
 //!
 //! Credentials that the lab did not issue are its administrator's. What was
 //! issued to a role's session (by STS, or to a function's process) is decided
-//! by that role's permissions.
+//! by that role's permissions. Users have no access keys here.
 
 use std::collections::BTreeMap;
 
@@ -20,20 +20,6 @@ pub(crate) enum Caller {
     },
     /// A session of a role.
     Role(RoleSession),
-    /// A user with an access key.
-    User {
-        /// The user's ARN.
-        arn: String,
-        /// The user's unique id (`AIDA...`).
-        id: String,
-        /// The access key that was used.
-        access_key: String,
-    },
-    /// An AWS service acting by itself, e.g. `secretsmanager.amazonaws.com`.
-    Service {
-        /// The service principal.
-        principal: String,
-    },
 }
 
 /// A session of a role.
@@ -73,7 +59,7 @@ pub(crate) struct Issued {
 /// All credentials that the lab issued.
 #[derive(Default)]
 pub(crate) struct Credentials {
-    issued: BTreeMap<String, (Caller, Option<DateTime<Utc>>)>,
+    issued: BTreeMap<String, (Caller, DateTime<Utc>)>,
 }
 
 /// Why an access key does not name a caller.
@@ -84,13 +70,11 @@ pub(crate) enum KeyProblem {
 }
 
 impl Caller {
-    /// The ARN that `GetCallerIdentity` and CloudTrail show.
+    /// The ARN that `GetCallerIdentity` and `CloudTrail` show.
     pub(crate) fn arn(&self, account: &str) -> String {
         match self {
             Self::Administrator { .. } => format!("arn:aws:iam::{account}:user/lab-administrator"),
             Self::Role(session) => session.arn(),
-            Self::User { arn, .. } => arn.clone(),
-            Self::Service { principal } => principal.clone(),
         }
     }
 
@@ -99,8 +83,6 @@ impl Caller {
         match self {
             Self::Administrator { .. } => "AIDALABADMINISTRATOR1".to_owned(),
             Self::Role(session) => format!("{}:{}", session.role_id, session.session_name),
-            Self::User { id, .. } => id.clone(),
-            Self::Service { principal } => principal.clone(),
         }
     }
 }
@@ -128,23 +110,13 @@ impl Credentials {
         let access_key = format!("ASIA{}", ids.upper(16));
         session.access_key.clone_from(&access_key);
         self.issued
-            .insert(access_key.clone(), (Caller::Role(session), Some(expires)));
+            .insert(access_key.clone(), (Caller::Role(session), expires));
         Issued {
             access_key,
             secret_key: ids.alphanumeric(40),
             session_token: ids.alphanumeric(120),
             expires,
         }
-    }
-
-    /// Makes a long-lived access key (a user's) known.
-    pub(crate) fn know(&mut self, access_key: &str, caller: Caller) {
-        self.issued.insert(access_key.to_owned(), (caller, None));
-    }
-
-    /// Forgets an access key.
-    pub(crate) fn forget(&mut self, access_key: &str) {
-        self.issued.remove(access_key);
     }
 
     /// Who an access key belongs to.
@@ -157,7 +129,7 @@ impl Credentials {
             None => Ok(Caller::Administrator {
                 access_key: access_key.to_owned(),
             }),
-            Some((_, Some(expires))) if *expires <= now => Err(KeyProblem::Expired),
+            Some((_, expires)) if *expires <= now => Err(KeyProblem::Expired),
             Some((caller, _)) => Ok(caller.clone()),
         }
     }

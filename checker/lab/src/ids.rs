@@ -60,7 +60,7 @@ impl Ids {
             .collect()
     }
 
-    /// SplitMix64, by Sebastiano Vigna (public domain).
+    /// `SplitMix64`, by Sebastiano Vigna (public domain).
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;

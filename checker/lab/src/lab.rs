@@ -155,7 +155,7 @@ impl Lab {
     /// Adds `n` managed secrets `bank-lab/fill/000001`, ..., rotated by the function within the last days.
     ///
     /// They are tagged like the secrets that the function rotates already, and leave
-    /// no CloudTrail events.
+    /// no `CloudTrail` events.
     pub fn fill_secrets(&self, n: u32, function_arn: &str) -> Result<(), LabError> {
         let now = self.shared.clock.now();
         self.shared

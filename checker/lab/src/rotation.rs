@@ -24,7 +24,7 @@ pub(crate) struct Rotation {
     /// The version being made: the `ClientRequestToken` of every step.
     pub(crate) version: String,
     /// What the function hands back with `PutSecretValue`.
-    pub(crate) rotation_token: String,
+    pub(crate) token: String,
     /// Only `testSecret`.
     pub(crate) test_only: bool,
 }
@@ -73,7 +73,7 @@ async fn call(shared: &Arc<Shared>, rotation: &Rotation, step: &str) -> Result<(
         "Step": step,
         "SecretId": rotation.secret_arn,
         "ClientRequestToken": rotation.version,
-        "RotationToken": rotation.rotation_token,
+        "RotationToken": rotation.token,
     });
     let finished = shared
         .host
@@ -142,7 +142,7 @@ fn is_running(world: &World, rotation: &Rotation) -> bool {
         .secrets
         .get(&rotation.secret_arn)
         .and_then(|secret| secret.rotation.running.as_ref())
-        .is_some_and(|running| running.token == rotation.rotation_token)
+        .is_some_and(|running| running.token == rotation.token)
 }
 
 /// The moments of a rotation that leave a service event.

@@ -181,16 +181,15 @@ impl State {
         if let Some((arn, _)) = self.secrets.get_key_value(id) {
             return Some(arn);
         }
-        let name = match id.strip_prefix("arn:") {
-            None => id,
-            Some(_) => {
-                let mut parts = id.splitn(7, ':');
-                let (given, name) = (parts.nth(3)?, parts.nth(2)?);
-                if given != region {
-                    return None;
-                }
-                name
+        let name = if id.starts_with("arn:") {
+            let mut parts = id.splitn(7, ':');
+            let (given, name) = (parts.nth(3)?, parts.nth(2)?);
+            if given != region {
+                return None;
             }
+            name
+        } else {
+            id
         };
         self.names
             .get(&(region.to_owned(), name.to_owned()))

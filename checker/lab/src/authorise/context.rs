@@ -17,7 +17,7 @@ use crate::world::World;
 pub(super) fn of(
     world: &World,
     call: &Call<'_>,
-    session: Option<&RoleSession>,
+    session: &RoleSession,
     need: &Need,
 ) -> Context {
     let mut context = Context::new()
@@ -31,9 +31,7 @@ pub(super) fn of(
     if !by_service {
         context.set("aws:SourceIp", ["127.0.0.1"]);
     }
-    if let Some(session) = session {
-        principal(world, session, &mut context);
-    }
+    principal(world, session, &mut context);
     requested_tags(call, &mut context);
     match need.action.split(':').next().unwrap_or_default() {
         "secretsmanager" => secret(world, call, &need.resource, &mut context),

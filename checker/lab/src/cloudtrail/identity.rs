@@ -8,7 +8,7 @@ use crate::service::Call;
 
 pub(super) fn of(call: &Call<'_>) -> Value {
     let mut identity = match call.caller {
-        Caller::Administrator { .. } | Caller::User { .. } => json!({
+        Caller::Administrator { .. } => json!({
             "type": "IAMUser",
             "principalId": call.caller.id(),
             "arn": call.caller.arn(call.account),
@@ -37,14 +37,15 @@ pub(super) fn of(call: &Call<'_>) -> Value {
                 },
             })
         }
-        Caller::Service { principal } => json!({"type": "AWSService", "invokedBy": principal}),
     };
     if let Some(members) = identity.as_object_mut() {
         if let Some(key) = access_key(call.caller) {
             members.insert("accessKeyId".to_owned(), key.into());
         }
-        if let (Caller::Role(session), Some(context)) = (call.caller, members.get_mut("sessionContext"))
-            && let (Some(identity), Some(context)) = (&session.source_identity, context.as_object_mut())
+        if let (Caller::Role(session), Some(context)) =
+            (call.caller, members.get_mut("sessionContext"))
+            && let (Some(identity), Some(context)) =
+                (&session.source_identity, context.as_object_mut())
         {
             context.insert("sourceIdentity".to_owned(), identity.as_str().into());
         }
@@ -56,16 +57,13 @@ pub(super) fn of(call: &Call<'_>) -> Value {
 pub(super) fn user_name(caller: &Caller) -> Option<String> {
     match caller {
         Caller::Administrator { .. } => Some("lab-administrator".to_owned()),
-        Caller::User { arn, .. } => arn.rsplit('/').next().map(str::to_owned),
         Caller::Role(session) => Some(session.session_name.clone()),
-        Caller::Service { .. } => None,
     }
 }
 
 pub(super) fn access_key(caller: &Caller) -> Option<&str> {
     match caller {
-        Caller::Administrator { access_key } | Caller::User { access_key, .. } => Some(access_key),
+        Caller::Administrator { access_key } => Some(access_key),
         Caller::Role(session) => Some(&session.access_key),
-        Caller::Service { .. } => None,
     }
 }

@@ -20,6 +20,7 @@ use super::Function;
 pub(crate) use super::process::Ended;
 use super::process::{Job, Process};
 use crate::credentials::RoleSession;
+use crate::iam::resource_access::role_may;
 use crate::shared::Shared;
 
 /// Processes of one function that run at the same time; further events wait.
@@ -287,11 +288,19 @@ fn unpack(code: &[u8], folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Keeps what a function wrote in its log group.
+/// Keeps what a function wrote in its log group, if its role may write there.
 fn keep_log(shared: &Arc<Shared>, function: &Function, stream: &str, lines: &[String]) {
     let now = shared.clock.now();
     shared.act(|world| {
         let region = region_of(&function.arn);
+        let group = format!(
+            "arn:aws:logs:{region}:{}:log-group:{}:log-stream:{stream}",
+            world.account, function.log_group
+        );
+        let may = |action| role_may(&world.iam, &function.role, action, &group, None);
+        if !may("logs:CreateLogStream") || !may("logs:PutLogEvents") {
+            return;
+        }
         crate::logs::write(world, region, &function.log_group, stream, lines, now);
     });
 }

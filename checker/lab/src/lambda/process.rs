@@ -292,21 +292,20 @@ async fn respond(
     Ok(match (parts.method, steps.as_slice()) {
         (Method::GET, ["invocation", "next"]) => api.next().await,
         (Method::POST, ["invocation", id, "response"]) => {
-            match Limited::new(body, RESPONSE_LIMIT).collect().await {
-                Ok(body) => api.end(id, Ended::Answer(body.to_bytes())),
-                Err(_) => {
-                    let text = "Response payload size exceeded maximum allowed payload size (6291556 bytes).";
-                    api.end(id, failure("Function.ResponseSizeTooLarge", id, text));
-                    status(StatusCode::PAYLOAD_TOO_LARGE)
-                }
+            if let Ok(body) = Limited::new(body, RESPONSE_LIMIT).collect().await {
+                api.end(id, Ended::Answer(body.to_bytes()))
+            } else {
+                let text = "Response payload size exceeded maximum allowed payload size (6291556 bytes).";
+                api.end(id, failure("Function.ResponseSizeTooLarge", id, text));
+                status(StatusCode::PAYLOAD_TOO_LARGE)
             }
         }
         (Method::POST, ["invocation", id, "error"]) => {
-            let body = body.collect().await.map(|body| body.to_bytes());
+            let body = body.collect().await.map(http_body_util::Collected::to_bytes);
             api.end(id, Ended::Failure(body.unwrap_or_default()))
         }
         (Method::POST, ["init", "error"]) => {
-            let body = body.collect().await.map(|body| body.to_bytes());
+            let body = body.collect().await.map(http_body_util::Collected::to_bytes);
             api.fail_init(body.unwrap_or_default()).await
         }
         _ => status(StatusCode::NOT_FOUND),
@@ -319,7 +318,7 @@ impl RuntimeApi {
             return status(StatusCode::GONE);
         };
         // The invoker may have given up already.
-        drop(taken.send(()));
+        taken.send(()).unwrap_or_default();
         let deadline = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()

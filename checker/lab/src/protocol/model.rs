@@ -69,6 +69,10 @@ pub(crate) enum Location {
 }
 
 #[derive(Debug, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a trait of AWS's model, and they are independent"
+)]
 pub(crate) struct Shape {
     #[serde(rename = "type")]
     pub(crate) kind: Kind,

@@ -161,7 +161,7 @@ fn hex(digit: u8) -> Option<u8> {
 #[derive(Default)]
 struct Node {
     text: Option<String>,
-    children: BTreeMap<String, Node>,
+    children: BTreeMap<String, Self>,
 }
 
 impl Node {

@@ -126,7 +126,7 @@ fn any_value(values: &Value) -> bool {
     match values {
         Value::String(text) => text.trim_matches('*').is_empty(),
         Value::Array(many) => many.iter().any(any_value),
-        _ => false,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
     }
 }
 

@@ -115,7 +115,7 @@ pub(super) fn cancel(world: &mut World, call: &Call<'_>) -> Answer {
 
 /// Begins a rotation: `AWSPENDING` on a version without a value, then the steps, later.
 pub(crate) fn start(world: &mut World, arn: &str, version: &str, test_only: bool) {
-    let now_token = world.ids.uuid();
+    let token = world.ids.uuid();
     let Some(secret) = world.secretsmanager.secrets.get_mut(arn) else {
         return;
     };
@@ -137,13 +137,13 @@ pub(crate) fn start(world: &mut World, arn: &str, version: &str, test_only: bool
     secret.label("AWSPENDING", Some(version));
     secret.rotation.running = Some(Running {
         version: version.to_owned(),
-        token: now_token.clone(),
+        token: token.clone(),
     });
     world.later.push(Later::Rotate(Rotation {
         secret_arn: arn.to_owned(),
         function_arn: function,
         version: version.to_owned(),
-        rotation_token: now_token,
+        token,
         test_only,
     }));
 }

@@ -29,7 +29,10 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Answer {
     if let Some(known) = known {
         return again(known, call, value.as_ref());
     }
-    let key = key(world, call)?.flatten();
+    let key = match key(world, call)? {
+        Key::Given(key) => Some(key),
+        Key::NotGiven | Key::Aws => None,
+    };
     if key.is_none() {
         world.kms.ensure_managed(
             &mut world.ids,
@@ -110,6 +113,11 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> Answer {
             "You can't use ClientRequestToken of an existing version: versions can't be changed.",
         ));
     }
+    let key = match key {
+        Key::NotGiven => None,
+        Key::Aws => Some(None),
+        Key::Given(key) => Some(Some(key)),
+    };
     if let Some(key) = key {
         for version in secret.versions.values_mut() {
             let staged = ["AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"];
@@ -314,16 +322,24 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The key of a call: not given, AWS's own (the empty text), or one that exists and is enabled.
-fn key(world: &World, call: &Call<'_>) -> Result<Option<Option<String>>, ApiError> {
+/// The key of a call.
+enum Key {
+    NotGiven,
+    /// AWS's own: the empty text, or its alias.
+    Aws,
+    /// One that exists and is enabled.
+    Given(String),
+}
+
+fn key(world: &World, call: &Call<'_>) -> Result<Key, ApiError> {
     let Some(key) = call.text("KmsKeyId") else {
-        return Ok(None);
+        return Ok(Key::NotGiven);
     };
     if key.is_empty() || key == "alias/aws/secretsmanager" {
-        return Ok(Some(None));
+        return Ok(Key::Aws);
     }
     if world.kms.usable(call.region, call.account, key) {
-        return Ok(Some(Some(key.to_owned())));
+        return Ok(Key::Given(key.to_owned()));
     }
     Err(ApiError::new(
         "EncryptionFailure",

@@ -2,9 +2,11 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "a test that can't set itself up has failed"
 )]
 
+mod asynchronous;
 mod authorisation;
 mod function;
 mod keys;

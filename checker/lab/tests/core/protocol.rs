@@ -87,7 +87,7 @@ async fn the_clock_starts_where_it_is_told_and_dates_the_answers() {
         "{answer}"
     );
     assert!(answer.contains("x-amzn-requestid: "), "{answer}");
-    stage.lab.clock().advance(Duration::from_secs(86_400)).await;
+    stage.lab.clock().advance(Duration::from_hours(24)).await;
     assert!(stage.lab.clock().now() >= start + chrono::TimeDelta::days(1));
 }
 

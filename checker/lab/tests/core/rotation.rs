@@ -6,7 +6,7 @@ use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
 
 use crate::stage::{Stage, every};
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 #[tokio::test]
 async fn a_secret_without_a_value_gets_its_first_version_by_rotation() {

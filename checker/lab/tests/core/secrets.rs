@@ -286,7 +286,7 @@ async fn deletion_waits_and_can_be_taken_back() {
     stage
         .lab
         .clock()
-        .advance(std::time::Duration::from_secs(8 * 86_400))
+        .advance(std::time::Duration::from_hours(8 * 24))
         .await;
     let gone = stage.secrets.describe_secret().secret_id(&arn).send().await;
     assert!(

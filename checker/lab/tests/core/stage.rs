@@ -8,20 +8,20 @@ use aws_sdk_secretsmanager::types::RotationRulesType;
 use checker_lab::{Lab, LabOptions};
 use zip::write::SimpleFileOptions;
 
-pub struct Stage {
-    pub lab: Lab,
-    pub iam: aws_sdk_iam::Client,
-    pub kms: aws_sdk_kms::Client,
-    pub lambda: aws_sdk_lambda::Client,
-    pub secrets: aws_sdk_secretsmanager::Client,
+pub(crate) struct Stage {
+    pub(crate) lab: Lab,
+    pub(crate) iam: aws_sdk_iam::Client,
+    pub(crate) kms: aws_sdk_kms::Client,
+    pub(crate) lambda: aws_sdk_lambda::Client,
+    pub(crate) secrets: aws_sdk_secretsmanager::Client,
 }
 
 impl Stage {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(LabOptions::default()).await
     }
 
-    pub async fn with(options: LabOptions) -> Self {
+    pub(crate) async fn with(options: LabOptions) -> Self {
         let lab = Lab::start(options).await.unwrap();
         let config = lab.sdk_config();
         Self {
@@ -34,7 +34,7 @@ impl Stage {
     }
 
     /// A role with a trust in Lambda, and a function of that role that Secrets Manager may invoke.
-    pub async fn function(&self, name: &str, mode: &str) -> String {
+    pub(crate) async fn function(&self, name: &str, mode: &str) -> String {
         let role = self
             .iam
             .create_role()
@@ -77,7 +77,7 @@ impl Stage {
         function.function_arn.unwrap()
     }
 
-    pub async fn set_mode(&self, name: &str, mode: &str) {
+    pub(crate) async fn set_mode(&self, name: &str, mode: &str) {
         self.lambda
             .update_function_configuration()
             .function_name(name)
@@ -88,13 +88,13 @@ impl Stage {
     }
 
     /// A secret without a value.
-    pub async fn secret(&self, name: &str) -> String {
+    pub(crate) async fn secret(&self, name: &str) -> String {
         let created = self.secrets.create_secret().name(name).send().await;
         created.unwrap().arn.unwrap()
     }
 
     /// The versions and stages of a secret.
-    pub async fn stages(&self, id: &str) -> Vec<(String, Vec<String>)> {
+    pub(crate) async fn stages(&self, id: &str) -> Vec<(String, Vec<String>)> {
         let described = self.secrets.describe_secret().secret_id(id).send().await;
         let mut stages: Vec<_> = described
             .unwrap()
@@ -107,7 +107,7 @@ impl Stage {
     }
 
     /// The version that carries a label.
-    pub async fn staged(&self, id: &str, stage: &str) -> Option<String> {
+    pub(crate) async fn staged(&self, id: &str, stage: &str) -> Option<String> {
         let stages = self.stages(id).await;
         let held = stages
             .into_iter()
@@ -116,14 +116,14 @@ impl Stage {
     }
 }
 
-pub fn every(days: i64) -> RotationRulesType {
+pub(crate) fn every(days: i64) -> RotationRulesType {
     RotationRulesType::builder()
         .automatically_after_days(days)
         .build()
 }
 
 /// A zip whose `bootstrap` starts this test binary as the function's process.
-pub fn zip() -> Vec<u8> {
+pub(crate) fn zip() -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().unix_permissions(0o755);
     writer.start_file("bootstrap", options).unwrap();
