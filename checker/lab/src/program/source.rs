@@ -147,7 +147,7 @@ pub(crate) fn parse(text: &str, shown: &str) -> Result<Node, Problems> {
         budget: serde_yaml::budget! {
             max_anchors: 0,
             max_aliases: 0,
-            max_nodes: 100_000,
+            max_nodes: 50_000,
             max_depth: MAX_DEPTH,
         },
         duplicate_keys: serde_yaml::options::DuplicateKeyPolicy::PassThrough,

@@ -412,7 +412,9 @@ fn parse_resource(key: &Key, node: &Node, problems: &mut Problems) -> Option<Res
         resource.kind_at = at;
         Some(resource)
     } else {
-        problems.push(key.at, format!("{what} has no `type`"));
+        if !typed {
+            problems.push(key.at, format!("{what} has no `type`"));
+        }
         None
     }
 }
