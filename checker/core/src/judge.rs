@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use cel::Value;
 
-use crate::control::{Catalog, Check, Control, Filter, Inspect, Rule};
+use crate::access::Everyone;
+use crate::control::{Catalog, Check, Control, Filter, Iam, Inspect, Rule};
 use crate::expression::types::Typed as _;
 use crate::expression::{Bindings, Expression, Path, with_deep_stack};
 use crate::observation::{Facts, Observation, Time, Unseen};
@@ -72,7 +73,15 @@ fn judge_control(control: &Control, populations: &Populations<'_>) -> ControlRun
             Check::Inspect(inspect) => {
                 findings.extend(judge_inspect(control, inspect, populations))
             }
-            Check::Iam(_) | Check::Probe(_) => {}
+            Check::Iam(iam) => findings.extend(judge_access(control, iam, populations)),
+            Check::Probe(probe) => findings.extend(probe.expect.iter().map(|rule| {
+                not_judged(
+                    &rule.id,
+                    &probe.id,
+                    rule.says.text(),
+                    &rule.source.to_string(),
+                )
+            })),
         }
     }
     let verdict = Verdict::over(findings.iter().map(|finding| finding.verdict))
@@ -97,6 +106,29 @@ fn judge_control(control: &Control, populations: &Populations<'_>) -> ControlRun
             .collect(),
         verdict,
         findings,
+    }
+}
+
+/// Access rules are proved over every principal of the account.
+fn judge_access(control: &Control, iam: &Iam, populations: &Populations<'_>) -> Vec<Finding> {
+    let bindings = populations.common(control);
+    match &populations.everyone {
+        Ok(everyone) => everyone.judge(iam, &bindings, populations.facts),
+        Err(unseen) => iam
+            .rules
+            .iter()
+            .map(|rule| Finding {
+                assertion: rule.id.clone(),
+                resource: "principals".to_owned(),
+                verdict: Verdict::Inconclusive,
+                says: rule.says.render(&bindings),
+                because: vec![unseen.to_string()],
+                evidence: Vec::new(),
+                source: rule.source.to_string(),
+                count: None,
+                digest: None,
+            })
+            .collect(),
     }
 }
 
@@ -224,6 +256,7 @@ pub(crate) struct Populations<'a> {
     facts: &'a Facts,
     setting: &'a Setting,
     items: BTreeMap<Noun, Result<Vec<Item>, Unseen>>,
+    everyone: Result<Everyone, Unseen>,
 }
 
 /// The members of one population.
@@ -266,6 +299,7 @@ impl<'a> Populations<'a> {
             facts,
             setting,
             items,
+            everyone: Everyone::new(facts),
         }
     }
 
@@ -345,11 +379,18 @@ impl<'a> Populations<'a> {
         }
     }
 
-    fn bindings(&self, control: &Control, variable: &str, item: &Item) -> Bindings {
+    /// The variables that are always there.
+    fn common(&self, control: &Control) -> Bindings {
         let mut bindings = Bindings::new();
         bindings.bind_value("now", self.setting.now.value());
         bindings.bind_value("stage", Value::from(self.setting.stage.clone()));
+        bindings.bind_value("account_id", Value::from(self.setting.account.clone()));
         bindings.bind_value("params", control.params());
+        bindings
+    }
+
+    fn bindings(&self, control: &Control, variable: &str, item: &Item) -> Bindings {
+        let mut bindings = self.common(control);
         bindings.bind_made(variable, item.value.clone(), &item.unknowns);
         bindings
     }

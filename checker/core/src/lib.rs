@@ -1,5 +1,6 @@
 //! Controls, facts and verdicts: pure, without AWS, clock or files.
 
+mod access;
 pub mod control;
 pub mod diagnostic;
 pub mod duration;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::access;
 use crate::control::{Catalog, Check};
 use crate::expression::with_deep_stack;
 use crate::judge::Populations;
@@ -22,7 +23,8 @@ pub fn next(catalog: &Catalog, facts: &Facts, setting: &Setting) -> BTreeSet<Obs
                     Check::Inspect(inspect) => {
                         open.extend(populations.questions(control, inspect));
                     }
-                    Check::Iam(_) | Check::Probe(_) => {}
+                    Check::Iam(iam) => open.extend(access::questions(iam, facts)),
+                    Check::Probe(_) => {}
                 }
             }
         }

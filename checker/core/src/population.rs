@@ -59,6 +59,7 @@ pub fn vocabulary() -> Vocabulary {
         globals: vec![
             Field::new("now", "the time at which everything is judged", Type::Time),
             Field::new("stage", "the stage: `dev`, `prod`, ...", Type::Text),
+            Field::new("account_id", "the account's twelve digits", Type::Text),
         ],
     }
 }

@@ -51,6 +51,9 @@ struct Case {
 struct Change {
     /// The question's name, such as `secrets` or `function`.
     question: String,
+    /// The member of the answer that holds the rows, where the answer itself is no list.
+    #[serde(default)]
+    within: Option<String>,
     /// Rows with these members, all rows without.
     #[serde(default, rename = "where")]
     filter: Map<String, Value>,
@@ -264,6 +267,10 @@ fn change_answer(answer: &mut Value, change: &Change) -> usize {
         *answer = whole.clone();
         return 1;
     }
+    let answer = match &change.within {
+        Some(member) => &mut answer[member],
+        None => answer,
+    };
     let matches = |row: &Value| {
         change
             .filter

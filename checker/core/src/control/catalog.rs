@@ -221,6 +221,8 @@ pub struct Access {
     pub actions: Vec<Template>,
     /// On what.
     pub resources: Vec<Template>,
+    /// Resources that the statement leaves out.
+    pub outside: Vec<Template>,
     /// Who is excepted.
     pub except: Vec<Template>,
 }

@@ -349,6 +349,7 @@ impl Prover<'_> {
         };
         let actions = filled(&access.value.actions, "actions");
         let resources = filled(&access.value.resources, "resources");
+        let outside = self.templates(access.value.outside.as_deref().unwrap_or_default(), scope);
         let except = self.templates(access.value.except.as_deref().unwrap_or_default(), scope);
         Some(AccessRule {
             id: written.id.value.clone(),
@@ -358,6 +359,7 @@ impl Prover<'_> {
                 principals: principals?,
                 actions: actions?,
                 resources: resources?,
+                outside: outside?,
                 except: except?,
             },
             source: self.source(written.id.place),

@@ -167,6 +167,8 @@ written! {
         actions: At<Vec<At<String>>>,
         /// On what: ARNs or patterns.
         resources: At<Vec<At<String>>>,
+        /// Resources that the statement leaves out.
+        outside: Option<Vec<At<String>>>,
         /// Who is excepted, each exactly.
         except: Option<Vec<At<String>>>,
     }
