@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use checker_core::control::{Catalog, Choices, SourceFile};
+use checker_core::control::{Catalog, Choices, SourceFile, catalog_page};
 use checker_core::duration::Duration;
 use checker_core::judge::{About, judge};
 use checker_core::observation::{Facts, Observed, Outcome, Time, Unseen};
@@ -101,7 +101,10 @@ fn main() {
         organisation: Organisation::default(),
     };
     let facts = facts(&recording.facts);
-    let mut trials = vec![recording_is_current(&catalog, &facts, &setting)];
+    let mut trials = vec![
+        recording_is_current(&catalog, &facts, &setting),
+        page_is_current(&catalog),
+    ];
     trials.extend(findings(&judged(&catalog, &facts, &setting)));
     let cases = cases();
     trials.push(every_rule_can_fail(&catalog, &cases));
@@ -152,6 +155,23 @@ fn recording_is_current(catalog: &Arc<Catalog>, facts: &Facts, setting: &Setting
         Err(Failed::from(format!(
             "the recording lacks {open:?}; run UPDATE=1 cargo test --release -p checker --test program"
         )))
+    })
+}
+
+/// The committed page of the catalogue is what the controls of today say.
+fn page_is_current(catalog: &Arc<Catalog>) -> Trial {
+    let page = catalog_page(catalog, &vocabulary());
+    Trial::test("controls/README.md is current", move || {
+        let path = repository().join("controls/README.md");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, &page)?;
+        }
+        if std::fs::read_to_string(&path).unwrap_or_default() == page {
+            return Ok(());
+        }
+        Err(Failed::from(
+            "it is stale; run UPDATE=1 cargo test --release -p checker-core --test rules",
+        ))
     })
 }
 
