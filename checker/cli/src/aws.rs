@@ -10,11 +10,17 @@ use aws_types::SdkConfig;
 use checker_core::observation::{Answer, Observation, Observed, Origin, Outcome, Unseen};
 
 mod calls;
+mod cloudtrail;
+mod events;
 mod iam;
 mod kms;
 mod lambda;
+mod logs;
 mod page;
 mod secretsmanager;
+mod sns;
+mod sqs;
+mod ssm;
 mod sts;
 mod tagging;
 mod unseen;
@@ -29,7 +35,13 @@ const CONCURRENT: usize = 8;
 pub(crate) struct Aws {
     region: String,
     calls: Arc<Calls>,
+    cloudtrail: aws_sdk_cloudtrail::Client,
+    events: aws_sdk_eventbridge::Client,
+    logs: aws_sdk_cloudwatchlogs::Client,
     secretsmanager: aws_sdk_secretsmanager::Client,
+    sns: aws_sdk_sns::Client,
+    sqs: aws_sdk_sqs::Client,
+    ssm: aws_sdk_ssm::Client,
     tagging: aws_sdk_resourcegroupstagging::Client,
     kms: aws_sdk_kms::Client,
     lambda: aws_sdk_lambda::Client,
@@ -55,7 +67,13 @@ impl Aws {
         }
         Self {
             region: config.region().map(ToString::to_string).unwrap_or_default(),
+            cloudtrail: client!(aws_sdk_cloudtrail),
+            events: client!(aws_sdk_eventbridge),
+            logs: client!(aws_sdk_cloudwatchlogs),
             secretsmanager: client!(aws_sdk_secretsmanager),
+            sns: client!(aws_sdk_sns),
+            sqs: client!(aws_sdk_sqs),
+            ssm: client!(aws_sdk_ssm),
             tagging: client!(aws_sdk_resourcegroupstagging),
             kms: client!(aws_sdk_kms),
             lambda: client!(aws_sdk_lambda),
@@ -111,7 +129,24 @@ impl Aws {
             Observation::KeyAliases => kms::aliases(self).await,
             Observation::Key(id) => kms::key(self, id).await,
             Observation::Function(arn) => lambda::function(self, arn).await,
+            Observation::EventMatch { pattern, event } => {
+                events::matches(self, pattern, event).await
+            }
+            Observation::EventRule(name) => events::rule(self, name).await,
+            Observation::EventTargets(rule) => events::targets(self, rule).await,
+            Observation::FunctionFailureDestination(arn) => {
+                lambda::failure_destination(self, arn).await
+            }
             Observation::FunctionPolicy(arn) => lambda::policy(self, arn).await,
+            Observation::LogGroup(name) => logs::group(self, name).await,
+            Observation::Parameter(name) => ssm::parameter(self, name).await,
+            Observation::Queue(arn) => sqs::queue(self, arn).await,
+            Observation::RetentionPolicies => logs::retention_policies(self).await,
+            Observation::SubscriptionFilter(arn) => sns::filter(self, arn).await,
+            Observation::TopicSubscriptions(arn) => sns::subscriptions(self, arn).await,
+            Observation::TrailLogging(arn) => cloudtrail::logging(self, arn).await,
+            Observation::TrailSelectors(arn) => cloudtrail::selectors(self, arn).await,
+            Observation::Trails => cloudtrail::trails(self).await,
             Observation::Program => Err(Unseen {
                 operation: observation.operation().to_owned(),
                 code: "NoProgram".to_owned(),

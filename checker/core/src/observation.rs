@@ -13,6 +13,9 @@ use sha2::{Digest as _, Sha256};
 
 pub mod answer;
 pub mod authorization;
+pub mod call;
+pub mod detection;
+pub mod environment;
 
 pub use answer::Answer;
 
@@ -40,8 +43,51 @@ pub enum Observation {
     Key(String),
     /// One function, by ARN or name: `lambda:GetFunction`.
     Function(String),
+    /// Whether an event matches a pattern, whatever a rule's state: `events:TestEventPattern`.
+    EventMatch {
+        /// Text of the pattern.
+        pattern: String,
+        /// Text of the event.
+        event: String,
+    },
+    /// One event rule of the default bus, by name: `events:DescribeRule`.
+    EventRule(String),
+    /// The targets of one event rule, by its name: `events:ListTargetsByRule`.
+    EventTargets(String),
+    /// Where events go that one function failed on, by ARN or name: `lambda:GetFunctionEventInvokeConfig`.
+    FunctionFailureDestination(String),
     /// The resource policy of one function: `lambda:GetPolicy`.
     FunctionPolicy(String),
+    /// One log group, by name: `logs:DescribeLogGroups`.
+    LogGroup(String),
+    /// One parameter that publishes an ARN, by name: `ssm:GetParameter`.
+    Parameter(String),
+    /// One queue, by ARN: `sqs:GetQueueAttributes`.
+    Queue(String),
+    /// Account policies on the retention of log groups: `logs:DescribeAccountPolicies`.
+    RetentionPolicies,
+    /// The filter of one subscription, by ARN: `sns:GetSubscriptionAttributes`.
+    SubscriptionFilter(String),
+    /// The subscriptions of one topic, by ARN: `sns:ListSubscriptionsByTopic`.
+    TopicSubscriptions(String),
+    /// Whether one trail is logging, by ARN: `cloudtrail:GetTrailStatus`.
+    TrailLogging(String),
+    /// Which events one trail records, by ARN: `cloudtrail:GetEventSelectors`.
+    TrailSelectors(String),
+    /// Every trail that records this region: `cloudtrail:DescribeTrails`.
+    Trails,
+    /// The environments of every function, without values: `lambda:ListFunctions`.
+    FunctionEnvironments,
+    /// The policy of one key, by id: `kms:GetKeyPolicy`.
+    KeyPolicy(String),
+    /// Every resource that carries this module's id as tag: `tag:GetResources`.
+    ModuleResources(String),
+    /// Every parameter, without its value: `ssm:DescribeParameters`.
+    Parameters,
+    /// Every rule on a schedule with its targets: `events:ListRules`, then `events:ListTargetsByRule`.
+    Schedules,
+    /// The calls of one operation on secrets that the event history holds, at most 90 days: `cloudtrail:LookupEvents`.
+    SecretCalls(String),
     /// The program under check, evaluated for the stage.
     Program,
 }
@@ -60,7 +106,26 @@ impl Observation {
             Self::KeyAliases => "kms:ListAliases",
             Self::Key(_) => "kms:DescribeKey",
             Self::Function(_) => "lambda:GetFunction",
+            Self::EventMatch { .. } => "events:TestEventPattern",
+            Self::EventRule(_) => "events:DescribeRule",
+            Self::EventTargets(_) => "events:ListTargetsByRule",
+            Self::FunctionFailureDestination(_) => "lambda:GetFunctionEventInvokeConfig",
             Self::FunctionPolicy(_) => "lambda:GetPolicy",
+            Self::LogGroup(_) => "logs:DescribeLogGroups",
+            Self::Parameter(_) => "ssm:GetParameter",
+            Self::Queue(_) => "sqs:GetQueueAttributes",
+            Self::RetentionPolicies => "logs:DescribeAccountPolicies",
+            Self::SubscriptionFilter(_) => "sns:GetSubscriptionAttributes",
+            Self::TopicSubscriptions(_) => "sns:ListSubscriptionsByTopic",
+            Self::TrailLogging(_) => "cloudtrail:GetTrailStatus",
+            Self::TrailSelectors(_) => "cloudtrail:GetEventSelectors",
+            Self::Trails => "cloudtrail:DescribeTrails",
+            Self::FunctionEnvironments => "lambda:ListFunctions",
+            Self::KeyPolicy(_) => "kms:GetKeyPolicy",
+            Self::ModuleResources(_) => "tag:GetResources",
+            Self::Parameters => "ssm:DescribeParameters",
+            Self::Schedules => "events:ListRules",
+            Self::SecretCalls(_) => "cloudtrail:LookupEvents",
             Self::Program => "program",
         }
     }

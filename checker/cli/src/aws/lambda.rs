@@ -78,3 +78,34 @@ pub(super) async fn policy(aws: &Aws, name: &str) -> Seen {
         Err(error) => Err(unseen(operation, &error)),
     }
 }
+
+/// `GetFunctionEventInvokeConfig`: where asynchronous events go that the function failed on.
+pub(super) async fn failure_destination(aws: &Aws, name: &str) -> Seen {
+    let operation = "lambda:GetFunctionEventInvokeConfig";
+    match aws
+        .lambda
+        .get_function_event_invoke_config()
+        .function_name(name)
+        .send()
+        .await
+    {
+        Ok(output) => Ok((
+            Answer::FunctionFailureDestination(
+                output
+                    .destination_config()
+                    .and_then(|config| config.on_failure())
+                    .and_then(|on_failure| on_failure.destination())
+                    .map(str::to_owned),
+            ),
+            aws.origin(output.request_id()),
+        )),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|error| error.is_resource_not_found_exception()) =>
+        {
+            Ok((Answer::FunctionFailureDestination(None), aws.origin(None)))
+        }
+        Err(error) => Err(unseen(operation, &error)),
+    }
+}

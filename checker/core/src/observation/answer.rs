@@ -5,7 +5,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
+
 use super::authorization::Authorization;
+pub use super::call::SecretCall;
+pub use super::detection::{
+    AdvancedSelector, BasicSelector, EventRule, EventTarget, FieldSelector, LogGroup, Parameter,
+    Queue, RetentionPolicy, SubscriptionFilter, TopicSubscription, Trail, TrailSelectors,
+};
+
+pub use super::environment::FunctionEnvironment;
 
 /// A complete answer, one variant a question.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,8 +39,46 @@ pub enum Answer {
     Key(Option<Key>),
     /// To [`super::Observation::Function`]; `None` when there is no such function.
     Function(Option<Function>),
+    /// To [`super::Observation::EventMatch`].
+    EventMatch(bool),
+    /// To [`super::Observation::EventRule`]; `None` when there is no such rule.
+    EventRule(Option<EventRule>),
+    /// To [`super::Observation::EventTargets`]; `None` when there is no such rule.
+    EventTargets(Option<Vec<EventTarget>>),
+    /// To [`super::Observation::FunctionFailureDestination`]: its ARN; `None` when there is none.
+    FunctionFailureDestination(Option<String>),
     /// To [`super::Observation::FunctionPolicy`]: the policy text; `None` when there is none.
     FunctionPolicy(Option<String>),
+    /// To [`super::Observation::LogGroup`]; `None` when there is no such group.
+    LogGroup(Option<LogGroup>),
+    /// To [`super::Observation::Parameter`]; `None` when there is no such parameter.
+    Parameter(Option<Parameter>),
+    /// To [`super::Observation::Queue`]; `None` when there is no such queue.
+    Queue(Option<Queue>),
+    /// To [`super::Observation::RetentionPolicies`].
+    RetentionPolicies(Vec<RetentionPolicy>),
+    /// To [`super::Observation::SubscriptionFilter`]; `None` when there is no such subscription.
+    SubscriptionFilter(Option<SubscriptionFilter>),
+    /// To [`super::Observation::TopicSubscriptions`]; `None` when there is no such topic.
+    TopicSubscriptions(Option<Vec<TopicSubscription>>),
+    /// To [`super::Observation::TrailLogging`]; `None` when there is no such trail.
+    TrailLogging(Option<bool>),
+    /// To [`super::Observation::TrailSelectors`]; `None` when there is no such trail.
+    TrailSelectors(Option<TrailSelectors>),
+    /// To [`super::Observation::Trails`].
+    Trails(Vec<Trail>),
+    /// To [`super::Observation::FunctionEnvironments`].
+    FunctionEnvironments(Vec<FunctionEnvironment>),
+    /// To [`super::Observation::KeyPolicy`]: the policy text; `None` when there is no such key.
+    KeyPolicy(Option<String>),
+    /// To [`super::Observation::ModuleResources`].
+    ModuleResources(Vec<TaggedResource>),
+    /// To [`super::Observation::Parameters`].
+    Parameters(Vec<ListedParameter>),
+    /// To [`super::Observation::Schedules`].
+    Schedules(Vec<ScheduledRule>),
+    /// To [`super::Observation::SecretCalls`].
+    SecretCalls(Vec<SecretCall>),
     /// To [`super::Observation::Program`].
     Program(Program),
 }
@@ -189,6 +235,62 @@ pub struct Program {
     pub resources: i64,
     /// Places in the program that hold a secret's value.
     pub values: Vec<ProgramValue>,
+    /// Every resource that it declares.
+    pub declared: Vec<DeclaredResource>,
+}
+
+/// A resource that a program declares.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeclaredResource {
+    /// The name of its program.
+    pub program: String,
+    /// Its name in the program.
+    pub name: String,
+    /// Its type token.
+    pub kind: String,
+    /// `file:line:column`.
+    pub place: String,
+    /// Default and own tags together; `None` where the type can't carry any.
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+/// A parameter as `DescribeParameters` lists it: no value.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListedParameter {
+    /// Full name.
+    pub name: String,
+    /// `String`, `StringList` or `SecureString`.
+    pub kind: String,
+    /// The key that encrypts it, as configured.
+    pub key_id: Option<String>,
+}
+
+/// A rule of the default bus that runs on a schedule.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScheduledRule {
+    /// ARN.
+    pub arn: String,
+    /// Name.
+    pub name: String,
+    /// `rate(..)` or `cron(..)`.
+    pub expression: String,
+    /// What it calls.
+    pub targets: Vec<ScheduledTarget>,
+}
+
+/// A target of a scheduled rule. Its input is looked at where it arrives and not kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScheduledTarget {
+    /// Id within the rule.
+    pub id: String,
+    /// ARN of what is called.
+    pub arn: String,
+    /// Whether its ARN or its input names RotateSecret or a step of a rotation.
+    pub calls_rotate_secret: bool,
 }
 
 /// A place in a program that holds a secret's value; the value itself is not kept.
