@@ -12,11 +12,14 @@ use checker_core::observation::{Answer, Observation, Observed, Origin, Outcome, 
 mod calls;
 mod cloudtrail;
 mod events;
+mod history;
 mod iam;
 mod kms;
 mod lambda;
 mod logs;
 mod page;
+mod parameters;
+mod schedules;
 mod secretsmanager;
 mod sns;
 mod sqs;
@@ -147,6 +150,12 @@ impl Aws {
             Observation::TrailLogging(arn) => cloudtrail::logging(self, arn).await,
             Observation::TrailSelectors(arn) => cloudtrail::selectors(self, arn).await,
             Observation::Trails => cloudtrail::trails(self).await,
+            Observation::FunctionEnvironments => lambda::environments(self).await,
+            Observation::KeyPolicy(id) => kms::policy(self, id).await,
+            Observation::ModuleResources => tagging::of_modules(self).await,
+            Observation::Parameters => parameters::list(self).await,
+            Observation::Schedules => schedules::list(self).await,
+            Observation::SecretCalls(event) => history::calls(self, event).await,
             Observation::Program => Err(Unseen {
                 operation: observation.operation().to_owned(),
                 code: "NoProgram".to_owned(),

@@ -11,7 +11,7 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use checker_core::diagnostic::Diagnostic;
-use checker_core::observation::answer::{self, ProgramValue};
+use checker_core::observation::answer::{self, DeclaredResource, ProgramValue};
 use checker_core::observation::{Answer, Observation, Observed, Origin, Outcome, Time, Unseen};
 use checker_core::run::Target;
 use checker_lab::program::{Applied, ApplyError, ApplyOptions, Program, ProgramErrors, apply};
@@ -71,9 +71,7 @@ impl Subject {
         lab.settle().await;
         if setup.secrets > 0 {
             let function = function.ok_or_else(|| {
-                Failure::Usage(
-                    "--lab-secrets needs a rotation function in the program".to_owned(),
-                )
+                Failure::Usage("--lab-secrets needs a rotation function in the program".to_owned())
             })?;
             lab.fill_secrets(setup.secrets, &function)
                 .map_err(|error| Failure::Broken(format!("failed to {error}")))?;
@@ -248,6 +246,18 @@ fn observed(programs: &[&Program]) -> Observed {
             place: format!("{}:{}", found.path, found.position),
         })
         .collect();
+    let declared = programs
+        .iter()
+        .flat_map(|program| {
+            program.resources().iter().map(|resource| DeclaredResource {
+                program: program.name().to_owned(),
+                name: resource.name.clone(),
+                kind: resource.kind.clone(),
+                place: format!("{}:{}", program.path(), resource.position),
+                tags: program.tags(resource),
+            })
+        })
+        .collect();
     let name = programs
         .iter()
         .map(|program| program.name())
@@ -264,6 +274,7 @@ fn observed(programs: &[&Program]) -> Observed {
             name,
             resources: i64::try_from(resources).unwrap_or(i64::MAX),
             values,
+            declared,
         })),
     }
 }

@@ -80,8 +80,8 @@ pub enum Observation {
     FunctionEnvironments,
     /// The policy of one key, by id: `kms:GetKeyPolicy`.
     KeyPolicy(String),
-    /// Every resource that carries this module's id as tag: `tag:GetResources`.
-    ModuleResources(String),
+    /// Every resource that carries the tag `module_id`: `tag:GetResources`.
+    ModuleResources,
     /// Every parameter, without its value: `ssm:DescribeParameters`.
     Parameters,
     /// Every rule on a schedule with its targets: `events:ListRules`, then `events:ListTargetsByRule`.
@@ -122,7 +122,7 @@ impl Observation {
             Self::Trails => "cloudtrail:DescribeTrails",
             Self::FunctionEnvironments => "lambda:ListFunctions",
             Self::KeyPolicy(_) => "kms:GetKeyPolicy",
-            Self::ModuleResources(_) => "tag:GetResources",
+            Self::ModuleResources => "tag:GetResources",
             Self::Parameters => "ssm:DescribeParameters",
             Self::Schedules => "events:ListRules",
             Self::SecretCalls(_) => "cloudtrail:LookupEvents",

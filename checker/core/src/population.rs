@@ -13,9 +13,20 @@ use crate::expression::types::{Field, Type, Typed};
 use crate::observation::{Facts, Observation, Time, Unseen};
 
 pub mod account;
+pub mod call;
+pub mod declaration;
+pub mod environment;
 pub mod function;
+pub mod grant;
+pub mod key;
+pub mod output;
+pub mod parameter;
+pub mod policy;
+pub mod principal;
 pub mod program;
+pub mod resource;
 pub mod resource_policy;
+pub mod schedule;
 pub mod secret;
 
 /// What a run is about: the place, the time and the organisation's names.
@@ -51,6 +62,33 @@ impl Default for Organisation {
     }
 }
 
+impl Organisation {
+    /// Name of the policy that confines changes to the namespace.
+    pub fn namespace_policy(&self, stage: &str) -> String {
+        format!("{}secrets-namespace-{stage}", self.namespace)
+    }
+
+    /// Name of the policy that lets applications read secrets.
+    pub fn read_policy(&self) -> String {
+        format!("{}secrets-read", self.namespace)
+    }
+
+    /// Name of the function that rotates secrets.
+    pub fn rotation_function(&self, stage: &str) -> String {
+        format!("{}secrets-rotation-{stage}", self.namespace)
+    }
+
+    /// Full name of a parameter that this module publishes.
+    pub fn published(&self, stage: &str, name: &str) -> String {
+        format!("/{}/{stage}/secrets/{name}", self.namespace.trim_end_matches('-'))
+    }
+
+    /// Where parameters would be a second store of secrets.
+    pub fn shadow_store(&self) -> String {
+        format!("/{}secrets/", self.namespace)
+    }
+}
+
 /// All that control files may speak of.
 pub fn vocabulary() -> Vocabulary {
     Vocabulary {
@@ -75,6 +113,26 @@ pub enum Noun {
     Functions,
     /// The program under check: one item.
     Program,
+    /// Calls that changed secrets, by operation, caller and secret, of the last 90 days.
+    Calls,
+    /// Every resource that the program declares.
+    Declarations,
+    /// The environment of every function of the account in the region.
+    Environments,
+    /// Every key that managed secrets use.
+    Keys,
+    /// Names that this module publishes.
+    Outputs,
+    /// Every parameter of the account in the region.
+    Parameters,
+    /// Every managed policy, and those that must exist.
+    Policies,
+    /// Every role and user of the account.
+    Principals,
+    /// Every deployed resource that carries the module's tag.
+    Resources,
+    /// Every event rule on a schedule.
+    Schedules,
 }
 
 /// One thing of a population.
@@ -138,7 +196,22 @@ fn covers(left: &str, right: &str) -> bool {
 
 impl Noun {
     /// All nouns.
-    pub const ALL: [Self; 4] = [Self::Account, Self::Secrets, Self::Functions, Self::Program];
+    pub const ALL: [Self; 14] = [
+        Self::Account,
+        Self::Secrets,
+        Self::Functions,
+        Self::Program,
+        Self::Calls,
+        Self::Declarations,
+        Self::Environments,
+        Self::Keys,
+        Self::Outputs,
+        Self::Parameters,
+        Self::Policies,
+        Self::Principals,
+        Self::Resources,
+        Self::Schedules,
+    ];
 
     /// The noun with this name in control files.
     pub fn named(name: &str) -> Option<Self> {
@@ -152,6 +225,16 @@ impl Noun {
             Self::Secrets => "secrets",
             Self::Functions => "functions",
             Self::Program => "program",
+            Self::Calls => "calls",
+            Self::Declarations => "declarations",
+            Self::Environments => "environments",
+            Self::Keys => "keys",
+            Self::Outputs => "outputs",
+            Self::Parameters => "parameters",
+            Self::Policies => "policies",
+            Self::Principals => "principals",
+            Self::Resources => "resources",
+            Self::Schedules => "schedules",
         }
     }
 
@@ -163,6 +246,16 @@ impl Noun {
             // `function` is a reserved word of CEL.
             Self::Functions => "lambda",
             Self::Program => "program",
+            Self::Calls => "call",
+            Self::Declarations => "declaration",
+            Self::Environments => "environment",
+            Self::Keys => "key",
+            Self::Outputs => "output",
+            Self::Parameters => "parameter",
+            Self::Policies => "policy",
+            Self::Principals => "principal",
+            Self::Resources => "resource",
+            Self::Schedules => "schedule",
         }
     }
 
@@ -173,6 +266,16 @@ impl Noun {
             Self::Secrets => secret::Secret::ty(),
             Self::Functions => function::Function::ty(),
             Self::Program => program::Program::ty(),
+            Self::Calls => call::Call::ty(),
+            Self::Declarations => declaration::Declaration::ty(),
+            Self::Environments => environment::Environment::ty(),
+            Self::Keys => key::UsedKey::ty(),
+            Self::Outputs => output::Output::ty(),
+            Self::Parameters => parameter::Parameter::ty(),
+            Self::Policies => policy::Policy::ty(),
+            Self::Principals => principal::Principal::ty(),
+            Self::Resources => resource::Resource::ty(),
+            Self::Schedules => schedule::Scheduled::ty(),
         }
     }
 
@@ -181,7 +284,18 @@ impl Noun {
         match self {
             Self::Secrets => secret::FILTERS,
             Self::Functions => function::FILTERS,
-            Self::Account | Self::Program => &[],
+            Self::Declarations => declaration::FILTERS,
+            Self::Outputs => output::FILTERS,
+            Self::Policies => policy::FILTERS,
+            Self::Account
+            | Self::Program
+            | Self::Calls
+            | Self::Environments
+            | Self::Keys
+            | Self::Parameters
+            | Self::Principals
+            | Self::Resources
+            | Self::Schedules => &[],
         }
     }
 
@@ -192,6 +306,16 @@ impl Noun {
             Self::Secrets => "every secret of the account in the region",
             Self::Functions => "functions that secrets name",
             Self::Program => "the program under check",
+            Self::Calls => "calls that changed secrets, by operation, caller and secret, of the last 90 days",
+            Self::Declarations => "every resource that the program declares",
+            Self::Environments => "the environment of every function of the account in the region",
+            Self::Keys => "every key that managed secrets use",
+            Self::Outputs => "names that this module publishes",
+            Self::Parameters => "every parameter of the account in the region",
+            Self::Policies => "every managed policy, and those that must exist",
+            Self::Principals => "every role and user of the account",
+            Self::Resources => "every deployed resource that carries the module's tag",
+            Self::Schedules => "every event rule on a schedule",
         }
     }
 
@@ -211,7 +335,7 @@ impl Noun {
                     "tagging-api",
                     "every secret that the tagging API knows must be on the list",
                 )],
-                Self::Account | Self::Functions | Self::Program => Vec::new(),
+                Self::Account | Self::Functions | Self::Program | Self::Calls | Self::Declarations | Self::Environments | Self::Keys | Self::Outputs | Self::Parameters | Self::Policies | Self::Principals | Self::Resources | Self::Schedules => Vec::new(),
             },
             doc: self.doc().to_owned(),
         }
@@ -223,7 +347,16 @@ impl Noun {
             Self::Account | Self::Functions => vec![Observation::Secrets],
             Self::Secrets if reconcile => vec![Observation::Secrets, Observation::TaggedSecrets],
             Self::Secrets => vec![Observation::Secrets],
-            Self::Program => vec![Observation::Program],
+            Self::Program | Self::Declarations => vec![Observation::Program],
+            Self::Calls => call::roots(),
+            Self::Environments => vec![Observation::FunctionEnvironments],
+            Self::Keys => vec![Observation::Secrets, Observation::KeyAliases],
+            // Each is asked for by name.
+            Self::Outputs => Vec::new(),
+            Self::Parameters => vec![Observation::Parameters],
+            Self::Policies | Self::Principals => vec![Observation::Authorization],
+            Self::Resources => vec![Observation::ModuleResources],
+            Self::Schedules => vec![Observation::Schedules, Observation::Secrets],
         }
     }
 
@@ -239,6 +372,16 @@ impl Noun {
             Self::Secrets => secret::items(facts, setting, reads),
             Self::Functions => function::items(facts, setting, reads),
             Self::Program => program::items(facts),
+            Self::Calls => call::items(facts, setting),
+            Self::Declarations => declaration::items(facts),
+            Self::Environments => environment::items(facts),
+            Self::Keys => key::items(facts, setting, reads),
+            Self::Outputs => Ok(output::items(facts, setting, reads)),
+            Self::Parameters => parameter::items(facts, setting),
+            Self::Policies => policy::items(facts, setting),
+            Self::Principals => principal::items(facts, setting),
+            Self::Resources => resource::items(facts, setting),
+            Self::Schedules => schedule::items(facts, setting),
         }
     }
 
@@ -246,7 +389,7 @@ impl Noun {
     pub fn missing_from(self, facts: &Facts) -> Result<Vec<String>, Unseen> {
         match self {
             Self::Secrets => secret::missing(facts),
-            Self::Account | Self::Functions | Self::Program => Ok(Vec::new()),
+            Self::Account | Self::Functions | Self::Program | Self::Calls | Self::Declarations | Self::Environments | Self::Keys | Self::Outputs | Self::Parameters | Self::Policies | Self::Principals | Self::Resources | Self::Schedules => Ok(Vec::new()),
         }
     }
 }

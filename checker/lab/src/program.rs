@@ -205,6 +205,30 @@ impl Program {
         &self.settings.provider.default_tags
     }
 
+    /// Default and own tags of a declared resource, as far as they are known without deploying; `None` where its type
+    /// can't carry any.
+    pub fn tags(&self, resource: &DeclaredResource) -> Option<BTreeMap<String, String>> {
+        let (_, spec) = self.schema.resource(&resource.kind)?;
+        if !spec.properties.contains_key("tagsAll") {
+            return None;
+        }
+        let declared = self.template.resources.get(&resource.name)?;
+        let mut tags = match &declared.options.provider {
+            Some(Expr {
+                kind: ExprKind::Symbol(access),
+                ..
+            }) => self
+                .preview
+                .iter()
+                .find(|provider| provider.name == access.root)
+                .map(|provider| texts(&provider.inputs, "/defaultTags/tags"))
+                .unwrap_or_default(),
+            Some(_) | None => self.default_tags().clone(),
+        };
+        tags.extend(texts(&resource.inputs, "/tags"));
+        Some(tags)
+    }
+
     /// Every place where the program or its config holds the value of a secret, or would put one into its state.
     pub fn secret_values(&self) -> Vec<SecretInProgram> {
         let mut found: Vec<SecretInProgram> = self
@@ -433,6 +457,17 @@ fn positions(resource: &Resource) -> BTreeMap<String, Position> {
         .properties
         .iter()
         .filter_map(|entry| entry.name().map(|name| (name.to_owned(), entry.key.at)))
+        .collect()
+}
+
+/// The texts of an object by name; what is no text is left out.
+fn texts(inputs: &serde_json::Value, pointer: &str) -> BTreeMap<String, String> {
+    inputs
+        .pointer(pointer)
+        .and_then(serde_json::Value::as_object)
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
         .collect()
 }
 

@@ -78,3 +78,28 @@ pub(super) async fn key(aws: &Aws, id: &str) -> Seen {
     };
     Ok((Answer::Key(Some(key)), aws.origin(output.request_id())))
 }
+
+/// `GetKeyPolicy`: a key has one, called `default`.
+pub(super) async fn policy(aws: &Aws, id: &str) -> Seen {
+    let operation = "kms:GetKeyPolicy";
+    let request = aws.kms.get_key_policy().key_id(id).policy_name("default");
+    match request.send().await {
+        Ok(output) => Ok((
+            Answer::KeyPolicy(Some(
+                output
+                    .policy()
+                    .ok_or_else(|| incomplete(operation, "Policy"))?
+                    .to_owned(),
+            )),
+            aws.origin(output.request_id()),
+        )),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|error| error.is_not_found_exception()) =>
+        {
+            Ok((Answer::KeyPolicy(None), aws.origin(None)))
+        }
+        Err(error) => Err(unseen(operation, &error)),
+    }
+}

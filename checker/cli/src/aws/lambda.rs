@@ -3,7 +3,9 @@
 use aws_sdk_lambda::operation::RequestId as _;
 use checker_core::observation::Answer;
 use checker_core::observation::answer::Function;
+use checker_core::observation::environment::{FunctionEnvironment, Variable};
 
+use super::page::{Page, every};
 use super::unseen::{incomplete, unseen};
 use super::{Aws, Seen};
 
@@ -108,4 +110,54 @@ pub(super) async fn failure_destination(aws: &Aws, name: &str) -> Seen {
         }
         Err(error) => Err(unseen(operation, &error)),
     }
+}
+
+/// `ListFunctions`, every page: the environments. A value is looked at once, for its form, and dropped.
+pub(super) async fn environments(aws: &Aws) -> Seen {
+    let operation = "lambda:ListFunctions";
+    let (rows, origin) = every(operation, &aws.region, |token| async move {
+        let output = aws
+            .lambda
+            .list_functions()
+            .max_items(50)
+            .set_marker(token)
+            .send()
+            .await
+            .map_err(|error| unseen(operation, &error))?;
+        Ok(Page {
+            next: output.next_marker().map(str::to_owned),
+            request_id: output.request_id().map(str::to_owned),
+            rows: output
+                .functions()
+                .iter()
+                .map(|row| {
+                    let environment = row.environment();
+                    // AWS lists a function whose environment it can't decrypt with an error in place of values.
+                    if environment.is_some_and(|environment| environment.error().is_some()) {
+                        return Err(incomplete(operation, "Environment.Variables"));
+                    }
+                    let mut variables: Vec<Variable> = environment
+                        .and_then(|environment| environment.variables())
+                        .into_iter()
+                        .flatten()
+                        .map(|(name, value)| Variable::of(name, value))
+                        .collect();
+                    variables.sort_by(|left, right| left.name.cmp(&right.name));
+                    Ok(FunctionEnvironment {
+                        arn: row
+                            .function_arn()
+                            .ok_or_else(|| incomplete(operation, "FunctionArn"))?
+                            .to_owned(),
+                        name: row
+                            .function_name()
+                            .ok_or_else(|| incomplete(operation, "FunctionName"))?
+                            .to_owned(),
+                        variables,
+                    })
+                })
+                .collect::<Result<_, _>>()?,
+        })
+    })
+    .await?;
+    Ok((Answer::FunctionEnvironments(rows), origin))
 }

@@ -1,8 +1,10 @@
-//! The second source for completeness.
+//! What the tagging API knows: the second source for completeness, and the resources of a module.
 
 use aws_sdk_resourcegroupstagging::operation::RequestId as _;
-use checker_core::observation::Answer;
+use aws_sdk_resourcegroupstagging::operation::get_resources::builders::GetResourcesFluentBuilder;
+use aws_sdk_resourcegroupstagging::types::TagFilter;
 use checker_core::observation::answer::TaggedResource;
+use checker_core::observation::{Answer, Origin, Unseen};
 
 use super::page::{Page, every};
 use super::unseen::{incomplete, unseen};
@@ -10,12 +12,31 @@ use super::{Aws, Seen};
 
 /// Every secret that carries or carried a tag.
 pub(super) async fn secrets(aws: &Aws) -> Seen {
+    let (rows, origin) = resources(aws, |request| {
+        request.resource_type_filters("secretsmanager:secret")
+    })
+    .await?;
+    Ok((Answer::TaggedSecrets(rows), origin))
+}
+
+/// Every resource that carries the tag `module_id`, whatever its value.
+pub(super) async fn of_modules(aws: &Aws) -> Seen {
+    let (rows, origin) = resources(aws, |request| {
+        request.tag_filters(TagFilter::builder().key("module_id").build())
+    })
+    .await?;
+    Ok((Answer::ModuleResources(rows), origin))
+}
+
+/// `GetResources`, every page.
+async fn resources(
+    aws: &Aws,
+    select: impl Fn(GetResourcesFluentBuilder) -> GetResourcesFluentBuilder,
+) -> Result<(Vec<TaggedResource>, Origin), Unseen> {
     let operation = "tag:GetResources";
-    let (rows, origin) = every(operation, &aws.region, |token| async move {
-        let output = aws
-            .tagging
-            .get_resources()
-            .resource_type_filters("secretsmanager:secret")
+    let select = &select;
+    every(operation, &aws.region, |token| async move {
+        let output = select(aws.tagging.get_resources())
             .resources_per_page(100)
             .set_pagination_token(token)
             .send()
@@ -43,6 +64,5 @@ pub(super) async fn secrets(aws: &Aws) -> Seen {
                 .collect::<Result<_, _>>()?,
         })
     })
-    .await?;
-    Ok((Answer::TaggedSecrets(rows), origin))
+    .await
 }

@@ -45,6 +45,32 @@ pub fn outside(text: &str, account: &str) -> Result<Vec<String>, String> {
     Ok(found)
 }
 
+/// Statements that allow everyone something, without demanding a caller of `account` or of one organisation.
+pub fn open(text: &str, account: &str) -> Result<Vec<String>, String> {
+    let mut found = Vec::new();
+    for (place, statement) in statements(text)?.iter().enumerate() {
+        let everyone = match statement.get("Principal") {
+            Some(Value::String(who)) => who == "*",
+            Some(Value::Object(kinds)) => kinds.values().any(|who| texts(who).iter().any(|who| who == "*")),
+            Some(_) | None => statement.get("NotPrincipal").is_some(),
+        };
+        if is(statement, "Effect", "Allow") && everyone && !demands_own_caller(statement, account) {
+            found.push(super::grant::label(statement, place + 1));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a condition demands that the caller is of this account, or of one named organisation.
+fn demands_own_caller(statement: &Value, account: &str) -> bool {
+    let own = ["kms:CallerAccount", "aws:PrincipalAccount", "aws:SourceAccount"]
+        .iter()
+        .map(|key| super::grant::condition(statement, "StringEquals", key))
+        .any(|values| !values.is_empty() && values.iter().all(|value| value == account));
+    let organisation = super::grant::condition(statement, "StringEquals", "aws:PrincipalOrgID");
+    own || (!organisation.is_empty() && organisation.iter().all(|id| id.starts_with("o-")))
+}
+
 /// Whether `service` may call `action` by an Allow statement, and whether every such statement is
 /// confined to `account` by `aws:SourceAccount`. A Deny leaves it open, since its reach is not decided here.
 pub fn service_grant(
@@ -132,11 +158,11 @@ fn belongs(principal: &str, account: &str) -> bool {
             .is_some_and(|rest| rest.split(':').nth(3) == Some(account))
 }
 
-fn is(statement: &Value, member: &str, text: &str) -> bool {
+pub(super) fn is(statement: &Value, member: &str, text: &str) -> bool {
     statement.get(member).and_then(Value::as_str) == Some(text)
 }
 
-fn texts(value: &Value) -> Vec<String> {
+pub(super) fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],
         Value::Array(items) => items
@@ -248,6 +274,22 @@ mod tests {
                 confined: false
             }
         );
+    }
+
+    #[test]
+    fn a_grant_to_everyone_is_open_unless_it_demands_callers_of_our_own() {
+        let check = |principal: Value, condition: Value, expected: &[&str]| {
+            let text = policy(&json!({"Sid": "s", "Effect": "Allow", "Principal": principal, "Action": "kms:*",
+                                      "Resource": "*", "Condition": condition}));
+            assert_eq!(open(&text, OWN).unwrap(), expected, "{text}");
+        };
+        check(json!("*"), json!({}), &["s"]);
+        check(json!({"AWS": ["*"]}), json!({}), &["s"]);
+        check(json!({"AWS": "*"}), json!({"StringEquals": {"kms:CallerAccount": OWN}}), &[]);
+        check(json!({"AWS": "*"}), json!({"StringEquals": {"kms:CallerAccount": [OWN, "1"]}}), &["s"]);
+        check(json!({"AWS": "*"}), json!({"StringLike": {"kms:ViaService": "s3.*"}}), &["s"]);
+        check(json!({"AWS": "*"}), json!({"StringEquals": {"aws:PrincipalOrgID": "o-1"}}), &[]);
+        check(json!({"AWS": OWN}), json!({}), &[]);
     }
 
     #[test]

@@ -26,6 +26,8 @@ crate::facts! {
         pub window: Known<Duration>,
         /// ARN of the function that rotates it.
         pub function_arn: Option<String>,
+        /// Name of the function that rotates it, where it is of this account and region; otherwise its ARN.
+        pub function_name: Option<String>,
         /// When it was last rotated.
         pub last_rotated: Option<Time>,
         /// The end of the next rotation window.
@@ -321,6 +323,10 @@ fn rotation(listed: &ListedSecret, sources: &mut Sources<'_>) -> Rotation {
         longest_gap: known(gap),
         window,
         function_arn: listed.rotation_function_arn.clone(),
+        function_name: listed
+            .rotation_function_arn
+            .as_deref()
+            .map(|arn| function_name(arn, sources.setting)),
         last_rotated: listed.last_rotated,
         next_due: listed.next_rotation,
         stuck: is_stuck(listed),
@@ -332,6 +338,15 @@ fn known<T>(found: Result<T, String>) -> Known<T> {
         Ok(value) => Known::Known(value),
         Err(reason) => Known::Unknown(reason),
     }
+}
+
+/// The bare name of a function of this account and region; of any other the whole ARN.
+fn function_name(arn: &str, setting: &Setting) -> String {
+    let own = format!("arn:aws:lambda:{}:{}:function:", setting.region, setting.account);
+    arn.strip_prefix(&own)
+        .and_then(|name| name.split(':').next())
+        .unwrap_or(arn)
+        .to_owned()
 }
 
 fn is_stuck(listed: &ListedSecret) -> bool {
@@ -412,7 +427,7 @@ fn key_question(listed: &ListedSecret, sources: &Sources<'_>) -> Option<String> 
     }
 }
 
-fn alias_name(configured: &str) -> Option<&str> {
+pub(super) fn alias_name(configured: &str) -> Option<&str> {
     let tail = configured.rsplit(':').next().unwrap_or(configured);
     tail.starts_with("alias/").then_some(tail)
 }
