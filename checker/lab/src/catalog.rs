@@ -48,7 +48,7 @@ macro_rules! service {
 }
 
 /// All services, by IAM prefix.
-pub(crate) static SERVICES: [Service; 13] = [
+pub(crate) static SERVICES: [Service; 14] = [
     service!(
         "cloudtrail",
         "cloudtrail",
@@ -68,6 +68,7 @@ pub(crate) static SERVICES: [Service; 13] = [
     service!("kms", "kms", "TrentService", "kms", kms),
     service!("lambda", "lambda", "", "lambda", lambda),
     service!("logs", "logs", "Logs_20140328", "logs", logs),
+    service!("scheduler", "scheduler", "", "scheduler", scheduler),
     service!(
         "secretsmanager",
         "secretsmanager",

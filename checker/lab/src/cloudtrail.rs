@@ -1,4 +1,4 @@
-//! CloudTrail: what was called, and trails that carry it to EventBridge.
+//! `CloudTrail`: what was called, and trails that carry it to `EventBridge`.
 //!
 //! Every management call becomes a record ([`record`]) in the shape of genuine ones, without any secret value, and is
 //! found by `LookupEvents` for 90 days, trail or no trail. When a trail of the account is logging and captures it, it
@@ -80,7 +80,7 @@ pub(crate) struct ServiceEvent<'a> {
 pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
     match call.operation {
         "CreateTrail" => trails::create(&mut world.cloudtrail, call),
-        "DescribeTrails" => trails::describe(&world.cloudtrail, call),
+        "DescribeTrails" => Ok(trails::describe(&world.cloudtrail, call)),
         "GetTrail" => trails::get(&world.cloudtrail, call),
         "GetTrailStatus" => trails::status(&world.cloudtrail, call),
         "StartLogging" => trails::log(&mut world.cloudtrail, call, true),
@@ -97,12 +97,20 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
 impl State {
     /// Tagged resources, for the tagging API.
     pub(crate) fn tagged(&self) -> Vec<(String, crate::tagging::Tags)> {
-        self.trails.values().map(|trail| (trail.arn.clone(), trail.tags.clone())).collect()
+        self.trails
+            .values()
+            .map(|trail| (trail.arn.clone(), trail.tags.clone()))
+            .collect()
     }
 
     fn keep(&mut self, record: Record) {
         let oldest = record.time - TimeDelta::days(KEPT_DAYS);
-        while self.records.front().is_some_and(|known| known.time < oldest) || self.records.len() >= KEPT_RECORDS {
+        while self
+            .records
+            .front()
+            .is_some_and(|known| known.time < oldest)
+            || self.records.len() >= KEPT_RECORDS
+        {
             self.records.pop_front();
         }
         self.records.push_back(record);
@@ -120,7 +128,15 @@ impl State {
 
 /// Records a call and its end, of a client that nothing is known about.
 pub(crate) fn record(world: &mut World, call: &Call<'_>, answer: &Answer) {
-    record_from(world, call, answer, Client { address: "127.0.0.1", user_agent: "unknown" });
+    record_from(
+        world,
+        call,
+        answer,
+        Client {
+            address: "127.0.0.1",
+            user_agent: "unknown",
+        },
+    );
 }
 
 /// Records a call and its end. Call it after the handler, whether the call was allowed, refused or failed.
@@ -132,9 +148,19 @@ pub(crate) fn record_from(world: &mut World, call: &Call<'_>, answer: &Answer, c
     let id = world.ids.uuid();
     let source = parameters::source_of(call.service);
     // IAM is global: its records are those of one region.
-    let region = if call.service == "iam" { "us-east-1" } else { call.region };
-    let denied = answer.as_ref().is_err_and(|error| error.code.starts_with("AccessDenied"));
-    let request = if denied { Value::Null } else { parameters::request(call) };
+    let region = if call.service == "iam" {
+        "us-east-1"
+    } else {
+        call.region
+    };
+    let denied = answer.as_ref().is_err_and(|error| {
+        error.code.starts_with("AccessDenied") || error.code == "AuthorizationError"
+    });
+    let request = if denied {
+        Value::Null
+    } else {
+        parameters::request(call)
+    };
     let response = match answer {
         Ok(answer) if !read_only => parameters::response(call, answer),
         Ok(_) | Err(_) => Value::Null,
@@ -160,7 +186,11 @@ pub(crate) fn record_from(world: &mut World, call: &Call<'_>, answer: &Answer, c
         "eventCategory": "Management",
     });
     if let (Some(members), Err(error)) = (event.as_object_mut(), answer) {
-        let code = if denied { "AccessDenied" } else { error.code.as_str() };
+        let code = if denied {
+            "AccessDenied"
+        } else {
+            error.code.as_str()
+        };
         members.insert("errorCode".to_owned(), code.into());
         members.insert("errorMessage".to_owned(), error.message.as_str().into());
     }
@@ -171,13 +201,23 @@ pub(crate) fn record_from(world: &mut World, call: &Call<'_>, answer: &Answer, c
         region: region.to_owned(),
         time: call.now,
         read_only,
-        user: identity::user_name(call.caller),
-        access_key: identity::access_key(call.caller).map(str::to_owned),
+        user: Some(identity::user_name(call.caller)),
+        access_key: Some(identity::access_key(call.caller).to_owned()),
         resources,
         event,
     };
-    let origin = if read_only { Origin::ReadOnlyManagement } else { Origin::Other };
-    finish(world, call.now, record, "AWS API Call via CloudTrail", origin);
+    let origin = if read_only {
+        Origin::ReadOnlyManagement
+    } else {
+        Origin::Other
+    };
+    finish(
+        world,
+        call.now,
+        record,
+        "AWS API Call via CloudTrail",
+        origin,
+    );
 }
 
 /// Records what a service did by itself.
@@ -219,17 +259,39 @@ pub(crate) fn record_service_event(world: &mut World, now: DateTime<Utc>, what: 
         resources: Vec::new(),
         event,
     };
-    finish(world, now, record, "AWS Service Event via CloudTrail", Origin::Other);
+    finish(
+        world,
+        now,
+        record,
+        "AWS Service Event via CloudTrail",
+        Origin::Other,
+    );
 }
 
 /// Keeps a record and, when a trail captures it, puts it on the bus.
-fn finish(world: &mut World, now: DateTime<Utc>, record: Record, detail_type: &str, origin: Origin) {
-    let captured = world.cloudtrail.captures(&record.region, &record.source, record.read_only);
+fn finish(
+    world: &mut World,
+    now: DateTime<Utc>,
+    record: Record,
+    detail_type: &str,
+    origin: Origin,
+) {
+    let captured = world
+        .cloudtrail
+        .captures(&record.region, &record.source, record.read_only);
     let envelope = captured.then(|| {
         let id = world.ids.uuid();
         let source = format!("aws.{}", record.source.trim_end_matches(".amazonaws.com"));
         let place = (record.region.as_str(), world.account.as_str());
-        crate::events::envelope(&id, record.time, place, &source, detail_type, &[], record.event.clone())
+        crate::events::envelope(
+            &id,
+            record.time,
+            place,
+            &source,
+            detail_type,
+            &[],
+            record.event.clone(),
+        )
     });
     world.cloudtrail.keep(record);
     if let Some(envelope) = envelope {
@@ -238,5 +300,9 @@ fn finish(world: &mut World, now: DateTime<Utc>, record: Record, detail_type: &s
 }
 
 fn text(value: &Value, member: &str) -> String {
-    value.get(member).and_then(Value::as_str).unwrap_or_default().to_owned()
+    value
+        .get(member)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }

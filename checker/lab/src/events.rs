@@ -1,8 +1,8 @@
-//! EventBridge: rules on the default bus, their targets, events and their delivery.
+//! `EventBridge`: rules on the default bus, their targets, events and their delivery.
 //!
 //! Strict where AWS is: patterns are validated when they are put, `PutRule` without a state resets it to `ENABLED`,
 //! `aws.*` sources and malformed details are refused per entry, a rule with targets can't be deleted. A rule in plain
-//! `ENABLED` does not see read-only management events that come through CloudTrail. Schedules are stored and never
+//! `ENABLED` does not see read-only management events that come through `CloudTrail`. Schedules are stored and never
 //! fire; custom buses, archives, pipes and targets other than functions, queues, topics and log groups are not served
 //! (such targets are stored, and every delivery to them fails).
 
@@ -56,7 +56,7 @@ enum RuleState {
 /// Where an event comes from, which decides the rules that see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// A management event that only reads, delivered through CloudTrail.
+    /// A management event that only reads, delivered through `CloudTrail`.
     ReadOnlyManagement,
     /// Everything else.
     Other,
@@ -162,17 +162,24 @@ pub(crate) fn envelope(
     detail: Value,
 ) -> Value {
     let (region, account) = place;
-    json!({
-        "version": "0",
-        "id": id,
-        "detail-type": detail_type,
-        "source": source,
-        "account": account,
-        "time": now.to_rfc3339_opts(SecondsFormat::Secs, true),
-        "region": region,
-        "resources": resources,
-        "detail": detail,
-    })
+    let members: [(&str, Value); 9] = [
+        ("version", "0".into()),
+        ("id", id.into()),
+        ("detail-type", detail_type.into()),
+        ("source", source.into()),
+        ("account", account.into()),
+        (
+            "time",
+            now.to_rfc3339_opts(SecondsFormat::Secs, true).into(),
+        ),
+        ("region", region.into()),
+        ("resources", resources.to_vec().into()),
+        ("detail", detail),
+    ];
+    let members = members
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value));
+    members.collect::<Map<_, _>>().into()
 }
 
 fn put_events(world: &mut World, call: &Call<'_>) -> Answer {
@@ -259,7 +266,8 @@ fn put_entry(
 
 /// Says whether a pattern matches, whatever a rule's state would be.
 fn test_pattern(call: &Call<'_>) -> Answer {
-    let pattern = Pattern::parse(call.required("EventPattern")?).map_err(invalid_pattern)?;
+    let pattern = Pattern::parse(call.required("EventPattern")?)
+        .map_err(|reason| invalid_pattern(&reason))?;
     let event: Map<String, Value> =
         serde_json::from_str(call.required("Event")?).map_err(|_| {
             invalid("Parameter Event is not valid. Reason: the event is no JSON object.")
@@ -336,7 +344,7 @@ fn epoch(seconds: f64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(i64::try_from(since.as_secs()).ok()?, since.subsec_nanos())
 }
 
-fn invalid_pattern(reason: pattern::PatternError) -> ApiError {
+fn invalid_pattern(reason: &pattern::PatternError) -> ApiError {
     ApiError::new("InvalidEventPatternException", reason.to_string())
 }
 

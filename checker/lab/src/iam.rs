@@ -11,6 +11,7 @@ mod managed;
 mod policies;
 pub(crate) mod resource_access;
 mod roles;
+mod simulate;
 mod users;
 
 use std::collections::BTreeMap;
@@ -137,6 +138,8 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
         "CreateUser" => users::create(world, call),
         "ListUsers" => users::list(&world.iam, call),
         "GetAccountAuthorizationDetails" => details::get(&world.iam, call),
+        "SimulateCustomPolicy" => simulate::custom(call),
+        "SimulatePrincipalPolicy" => simulate::principal(&world.iam, call),
         _ => Err(call.unserved()),
     }
 }
@@ -297,7 +300,7 @@ fn percent_encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            encoded.extend(format!("%{byte:02X}").chars());
         }
     }
     encoded

@@ -38,6 +38,7 @@ mod iam;
 mod kms;
 mod lambda;
 mod logs;
+mod scheduler;
 mod secretsmanager;
 mod sns;
 mod sqs;

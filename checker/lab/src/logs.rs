@@ -1,4 +1,4 @@
-//! CloudWatch Logs: groups, streams, events, retention, protection, filters.
+//! `CloudWatch` Logs: groups, streams, events, retention, protection, filters.
 //!
 //! Strict where AWS is: only the enumerated retention values, an account policy overrides a group's own retention (a
 //! day after it was put, the longest of several), a protected group and its streams can't be deleted, events too old,

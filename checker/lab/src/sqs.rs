@@ -54,7 +54,7 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
         "CreateQueue" => create(&mut world.sqs, call),
         "DeleteQueue" => delete(&mut world.sqs, call),
         "GetQueueUrl" => get_url(&world.sqs, call),
-        "GetQueueAttributes" => attributes::get(world.sqs.queue(call)?, call),
+        "GetQueueAttributes" => Ok(attributes::get(world.sqs.queue(call)?, call)),
         "SetQueueAttributes" => set_attributes(&mut world.sqs, call),
         "ListQueues" => list(&world.sqs, call),
         "SendMessage" => messages::send(world, call),
@@ -158,7 +158,7 @@ impl State {
 fn create(state: &mut State, call: &Call<'_>) -> Answer {
     let name = call.required("QueueName")?;
     let legal = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
-    if name.ends_with(".fifo") {
+    if is_fifo(name) {
         return Err(invalid("the lab serves no FIFO queues"));
     }
     if name.is_empty() || name.len() > 80 || !name.chars().all(legal) {
@@ -281,6 +281,11 @@ fn arn_of_url(call: &Call<'_>) -> Result<String, ApiError> {
         )
         .with_status(404)),
     }
+}
+
+/// A name says what kind of queue it is: lower-case `.fifo` ends those that keep their order.
+pub(crate) fn is_fifo(name: &str) -> bool {
+    name.strip_suffix(".fifo").is_some()
 }
 
 fn invalid(message: impl Into<String>) -> ApiError {

@@ -1,6 +1,6 @@
-//! Systems Manager Parameter Store: String, StringList and SecureString parameters.
+//! Systems Manager Parameter Store: String, `StringList` and `SecureString` parameters.
 //!
-//! A SecureString without `WithDecryption` answers an opaque text that is not derived from the value. Parameter
+//! A `SecureString` without `WithDecryption` answers an opaque text that is not derived from the value. Parameter
 //! policies, allowed patterns, labels and shared parameters are refused rather than ignored; of the public
 //! parameters under `/aws/` none exists.
 
@@ -51,7 +51,7 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
     match call.operation {
         "PutParameter" => put(world, call),
         "GetParameter" => get(&world.ssm, call),
-        "GetParameters" => get_many(&world.ssm, call),
+        "GetParameters" => Ok(get_many(&world.ssm, call)),
         "GetParametersByPath" => get_by_path(&world.ssm, call),
         "DescribeParameters" => describe(&world.ssm, call),
         "DeleteParameter" => delete(&mut world.ssm, call),
@@ -91,17 +91,7 @@ fn put(world: &mut World, call: &Call<'_>) -> Answer {
             "the lab knows no allowed patterns and no parameter policies",
         ));
     }
-    let tier = match call.text("Tier").unwrap_or("Standard") {
-        "Intelligent-Tiering" if value.len() <= 4096 => "Standard",
-        "Intelligent-Tiering" => "Advanced",
-        other => other,
-    };
-    let limit = if tier == "Standard" { 4096 } else { 8192 };
-    if value.len() > limit {
-        return Err(invalid(format!(
-            "{tier} tier parameters support a maximum parameter value of {limit} characters."
-        )));
-    }
+    let tier = tier_for(call, value)?;
     let data_type = call.text("DataType").unwrap_or("text");
     if data_type != "text" {
         return Err(invalid("the lab knows only the data type `text`"));
@@ -121,24 +111,7 @@ fn put(world: &mut World, call: &Call<'_>) -> Answer {
             "Invalid request: tags and overwrite can't be used together.",
         ));
     }
-    let kind = match (call.text("Type"), known) {
-        (Some(kind), Some(parameter)) if kind != parameter.kind => {
-            return Err(ApiError::new(
-                "HierarchyTypeMismatch",
-                format!(
-                    "The parameter is of type {} and can't become {kind}.",
-                    parameter.kind
-                ),
-            ));
-        }
-        (Some(kind), _) => kind.to_owned(),
-        (None, Some(parameter)) => parameter.kind.clone(),
-        (None, None) => {
-            return Err(invalid(
-                "A parameter type is required when you create a parameter.",
-            ));
-        }
-    };
+    let kind = kind_for(call, known)?;
     let key_id = match (kind.as_str(), call.text("KeyId")) {
         ("SecureString", given) => Some(given.unwrap_or("alias/aws/ssm").to_owned()),
         (_, Some(_)) => {
@@ -179,7 +152,7 @@ fn put(world: &mut World, call: &Call<'_>) -> Answer {
     let number = parameter
         .current()
         .map_or(1, |version| version.number.saturating_add(1));
-    parameter.tier = tier.to_owned();
+    tier.clone_into(&mut parameter.tier);
     parameter.key_id = key_id;
     parameter.modified_by = call.caller.arn(call.account);
     if let Some(description) = call.text("Description") {
@@ -198,13 +171,47 @@ fn put(world: &mut World, call: &Call<'_>) -> Answer {
     Ok(json!({"Version": number, "Tier": tier}))
 }
 
+/// The tier, which decides how long a value may be.
+fn tier_for<'a>(call: &'a Call<'_>, value: &str) -> Result<&'a str, ApiError> {
+    let tier = match call.text("Tier").unwrap_or("Standard") {
+        "Intelligent-Tiering" if value.len() <= 4096 => "Standard",
+        "Intelligent-Tiering" => "Advanced",
+        other => other,
+    };
+    let limit = if tier == "Standard" { 4096 } else { 8192 };
+    if value.len() > limit {
+        return Err(invalid(format!(
+            "{tier} tier parameters support a maximum parameter value of {limit} characters."
+        )));
+    }
+    Ok(tier)
+}
+
+/// The type, which a known parameter keeps.
+fn kind_for(call: &Call<'_>, known: Option<&Parameter>) -> Result<String, ApiError> {
+    match (call.text("Type"), known) {
+        (Some(kind), Some(parameter)) if kind != parameter.kind => Err(ApiError::new(
+            "HierarchyTypeMismatch",
+            format!(
+                "The parameter is of type {} and can't become {kind}.",
+                parameter.kind
+            ),
+        )),
+        (Some(kind), _) => Ok(kind.to_owned()),
+        (None, Some(parameter)) => Ok(parameter.kind.clone()),
+        (None, None) => Err(invalid(
+            "A parameter type is required when you create a parameter.",
+        )),
+    }
+}
+
 fn get(state: &State, call: &Call<'_>) -> Answer {
     let asked = call.required("Name")?;
     let decrypt = call.flag("WithDecryption").unwrap_or(false);
     Ok(json!({"Parameter": find(state, call, asked)?.view(asked, decrypt)?}))
 }
 
-fn get_many(state: &State, call: &Call<'_>) -> Answer {
+fn get_many(state: &State, call: &Call<'_>) -> Value {
     let decrypt = call.flag("WithDecryption").unwrap_or(false);
     let (mut found, mut unknown) = (Vec::new(), Vec::new());
     for asked in call.list("Names").iter().filter_map(Value::as_str) {
@@ -213,7 +220,7 @@ fn get_many(state: &State, call: &Call<'_>) -> Answer {
             Err(_) => unknown.push(Value::from(asked)),
         }
     }
-    Ok(json!({"Parameters": found, "InvalidParameters": unknown}))
+    json!({"Parameters": found, "InvalidParameters": unknown})
 }
 
 fn get_by_path(state: &State, call: &Call<'_>) -> Answer {

@@ -106,10 +106,11 @@ impl Tags {
             ));
         }
         self.ever = true;
-        match self.entries.insert(key.clone(), value) {
-            None => Ok(()),
-            Some(_) => Err(format!("tag key `{key}` is given twice")),
+        if self.entries.contains_key(&key) {
+            return Err(format!("tag key `{key}` is given twice"));
         }
+        self.entries.insert(key, value);
+        Ok(())
     }
 }
 
@@ -183,6 +184,7 @@ fn tagged_resources(world: &World, region: &str) -> BTreeMap<String, Tags> {
     let mut all: BTreeMap<String, Tags> = BTreeMap::new();
     let services = [
         world.cloudtrail.tagged(),
+        world.cloudwatch.tagged(),
         world.iam.tagged(),
         world.kms.tagged(),
         world.lambda.tagged(),

@@ -34,6 +34,7 @@ pub(crate) struct World {
     pub(crate) kms: crate::kms::State,
     pub(crate) lambda: crate::lambda::State,
     pub(crate) logs: crate::logs::State,
+    pub(crate) scheduler: crate::scheduler::State,
     pub(crate) secretsmanager: crate::secretsmanager::State,
     pub(crate) sns: crate::sns::State,
     pub(crate) sqs: crate::sqs::State,

@@ -1,4 +1,4 @@
-//! CloudTrail through the real SDK clients: records, and their way to EventBridge.
+//! `CloudTrail` through the real SDK clients: records, and their way to `EventBridge`.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
@@ -300,7 +300,7 @@ async fn records_are_genuine_in_shape_and_hold_no_value() {
     watched
         .lab
         .clock()
-        .advance(Duration::from_secs(91 * 86_400))
+        .advance(Duration::from_hours(2184))
         .await;
     assert!(
         watched

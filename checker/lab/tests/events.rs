@@ -1,4 +1,4 @@
-//! EventBridge through the real SDK client: rules, states, delivery, dead letters.
+//! `EventBridge` through the real SDK client: rules, states, delivery, dead letters.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use aws_sdk_eventbridge::Client;

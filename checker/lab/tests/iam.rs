@@ -1,5 +1,5 @@
 //! IAM and STS through the real SDK clients.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::too_many_lines, reason = "tests")]
 
 use aws_credential_types::Credentials;
 use aws_sdk_iam::Client;

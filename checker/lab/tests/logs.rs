@@ -1,4 +1,4 @@
-//! CloudWatch Logs through the real SDK client.
+//! `CloudWatch` Logs through the real SDK client.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
@@ -126,7 +126,7 @@ async fn an_account_policy_overrides_a_day_later() {
     .await
     .unwrap();
     assert_eq!(group(&client).await.retention_in_days(), Some(3653));
-    lab.clock().advance(Duration::from_secs(25 * 3600)).await;
+    lab.clock().advance(Duration::from_hours(25)).await;
     let seen = group(&client).await;
     assert_eq!(
         (seen.retention_in_days(), seen.retention_policy_name()),
@@ -279,7 +279,7 @@ async fn events_are_kept_rejected_and_found() {
         .send()
         .await
         .unwrap();
-    lab.clock().advance(Duration::from_secs(2 * 86_400)).await;
+    lab.clock().advance(Duration::from_hours(48)).await;
     let gone = client
         .filter_log_events()
         .log_group_name(GROUP)

@@ -39,9 +39,8 @@ pub(super) fn of(call: &Call<'_>) -> Value {
         }
     };
     if let Some(members) = identity.as_object_mut() {
-        if let Some(key) = access_key(call.caller) {
-            members.insert("accessKeyId".to_owned(), key.into());
-        }
+        let key = access_key(call.caller);
+        members.insert("accessKeyId".to_owned(), key.into());
         if let (Caller::Role(session), Some(context)) =
             (call.caller, members.get_mut("sessionContext"))
             && let (Some(identity), Some(context)) =
@@ -54,16 +53,16 @@ pub(super) fn of(call: &Call<'_>) -> Value {
 }
 
 /// What a lookup by user name finds: a user's name, or a session's.
-pub(super) fn user_name(caller: &Caller) -> Option<String> {
+pub(super) fn user_name(caller: &Caller) -> String {
     match caller {
-        Caller::Administrator { .. } => Some("lab-administrator".to_owned()),
-        Caller::Role(session) => Some(session.session_name.clone()),
+        Caller::Administrator { .. } => "lab-administrator".to_owned(),
+        Caller::Role(session) => session.session_name.clone(),
     }
 }
 
-pub(super) fn access_key(caller: &Caller) -> Option<&str> {
+pub(super) fn access_key(caller: &Caller) -> &str {
     match caller {
-        Caller::Administrator { access_key } => Some(access_key),
-        Caller::Role(session) => Some(&session.access_key),
+        Caller::Administrator { access_key } => access_key,
+        Caller::Role(session) => &session.access_key,
     }
 }

@@ -8,18 +8,32 @@ use crate::service::{Answer, ApiError, Call, page, timestamp};
 
 pub(super) fn events(state: &State, call: &Call<'_>) -> Answer {
     if call.text("EventCategory").is_some() {
-        return Err(ApiError::new("InvalidEventCategoryException", "the lab keeps no Insights events"));
+        return Err(ApiError::new(
+            "InvalidEventCategoryException",
+            "the lab keeps no Insights events",
+        ));
     }
     let attributes = call.list("LookupAttributes");
     if attributes.len() > 1 {
-        return Err(ApiError::new("InvalidLookupAttributesException", "You can only use one lookup attribute."));
+        return Err(ApiError::new(
+            "InvalidLookupAttributesException",
+            "You can only use one lookup attribute.",
+        ));
     }
-    let time = |member: &str| call.input.get(member).and_then(Value::as_f64).and_then(moment);
+    let time = |member: &str| {
+        call.input
+            .get(member)
+            .and_then(Value::as_f64)
+            .and_then(moment)
+    };
     let (from, to) = (time("StartTime"), time("EndTime"));
     if let (Some(from), Some(to)) = (from, to)
         && from > to
     {
-        return Err(ApiError::new("InvalidTimeRangeException", "StartTime must not be after EndTime."));
+        return Err(ApiError::new(
+            "InvalidTimeRangeException",
+            "StartTime must not be after EndTime.",
+        ));
     }
     let oldest = call.now - TimeDelta::days(KEPT_DAYS);
     let rows = state
@@ -27,11 +41,16 @@ pub(super) fn events(state: &State, call: &Call<'_>) -> Answer {
         .iter()
         .rev()
         .filter(|record| record.region == call.region && record.time >= oldest)
-        .filter(|record| from.is_none_or(|from| record.time >= from) && to.is_none_or(|to| record.time <= to))
+        .filter(|record| {
+            from.is_none_or(|from| record.time >= from) && to.is_none_or(|to| record.time <= to)
+        })
         .filter(|record| attributes.iter().all(|attribute| record.has(attribute)))
         .map(Record::row)
         .collect();
-    let size = call.number("MaxResults").and_then(|size| usize::try_from(size).ok()).unwrap_or(50);
+    let size = call
+        .number("MaxResults")
+        .and_then(|size| usize::try_from(size).ok())
+        .unwrap_or(50);
     let (rows, next) = page(rows, call.text("NextToken"), size)
         .map_err(|_| ApiError::new("InvalidNextTokenException", "The token is not valid."))?;
     let mut answer = json!({"Events": rows});
@@ -43,8 +62,15 @@ pub(super) fn events(state: &State, call: &Call<'_>) -> Answer {
 
 impl Record {
     fn has(&self, attribute: &Value) -> bool {
-        let wanted = attribute.get("AttributeValue").and_then(Value::as_str).unwrap_or_default();
-        match attribute.get("AttributeKey").and_then(Value::as_str).unwrap_or_default() {
+        let wanted = attribute
+            .get("AttributeValue")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        match attribute
+            .get("AttributeKey")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+        {
             "EventId" => self.id == wanted,
             "EventName" => self.name == wanted,
             "EventSource" => self.source == wanted,
@@ -58,8 +84,11 @@ impl Record {
     }
 
     fn row(&self) -> Value {
-        let resources: Vec<Value> =
-            self.resources.iter().map(|(kind, name)| json!({"ResourceType": kind, "ResourceName": name})).collect();
+        let resources: Vec<Value> = self
+            .resources
+            .iter()
+            .map(|(kind, name)| json!({"ResourceType": kind, "ResourceName": name}))
+            .collect();
         let mut row = json!({
             "EventId": self.id,
             "EventName": self.name,
@@ -71,7 +100,10 @@ impl Record {
         });
         if let Some(members) = row.as_object_mut() {
             let optional = [("Username", &self.user), ("AccessKeyId", &self.access_key)];
-            for (member, text) in optional.into_iter().filter_map(|(member, text)| Some((member, text.as_ref()?))) {
+            for (member, text) in optional
+                .into_iter()
+                .filter_map(|(member, text)| Some((member, text.as_ref()?)))
+            {
                 members.insert(member.to_owned(), text.as_str().into());
             }
         }

@@ -1,6 +1,6 @@
 //! `requestParameters` and `responseElements`: what of a call stands in its record.
 //!
-//! Members are named as CloudTrail names them, with a small first letter; keys of maps stay. What AWS's model marks
+//! Members are named as `CloudTrail` names them, with a small first letter; keys of maps stay. What AWS's model marks
 //! as sensitive never gets in, nor do binary members, a function's environment, and tokens that open something.
 
 use chrono::{DateTime, Utc};
@@ -14,7 +14,13 @@ use crate::service::Call;
 const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
 
 /// Members that are no values by the model, and still open something.
-const TOKENS: [&str; 5] = ["SessionToken", "GrantToken", "GrantTokens", "EventSourceToken", "RotationToken"];
+const TOKENS: [&str; 5] = [
+    "SessionToken",
+    "GrantToken",
+    "GrantTokens",
+    "EventSourceToken",
+    "RotationToken",
+];
 
 /// Operations on data, which trails don't record unless they are told to.
 const DATA_EVENTS: [&str; 7] = [
@@ -28,17 +34,25 @@ const DATA_EVENTS: [&str; 7] = [
 ];
 
 /// Operations that only read although their names don't say so.
-const QUIET_READS: [&str; 4] = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "sts:AssumeRole"];
+const QUIET_READS: [&str; 4] = [
+    "kms:Decrypt",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "sts:AssumeRole",
+];
 
-const READING_PREFIXES: [&str; 9] =
-    ["BatchGet", "Describe", "Filter", "Get", "List", "Lookup", "Simulate", "Test", "Validate"];
+const READING_PREFIXES: [&str; 9] = [
+    "BatchGet", "Describe", "Filter", "Get", "List", "Lookup", "Simulate", "Test", "Validate",
+];
 
 pub(super) fn is_data_event(service: &str, operation: &str) -> bool {
     DATA_EVENTS.contains(&format!("{service}:{operation}").as_str())
 }
 
 pub(super) fn is_read_only(service: &str, operation: &str) -> bool {
-    READING_PREFIXES.iter().any(|prefix| operation.starts_with(prefix))
+    READING_PREFIXES
+        .iter()
+        .any(|prefix| operation.starts_with(prefix))
         || QUIET_READS.contains(&format!("{service}:{operation}").as_str())
 }
 
@@ -58,8 +72,13 @@ pub(super) fn event_name(service: &str, operation: &str) -> String {
         ("lambda", "CreateFunction" | "DeleteFunction" | "ListFunctions") => "20150331",
         (
             "lambda",
-            "AddPermission" | "GetFunction" | "GetFunctionConfiguration" | "GetPolicy" | "RemovePermission"
-            | "UpdateFunctionCode" | "UpdateFunctionConfiguration",
+            "AddPermission"
+            | "GetFunction"
+            | "GetFunctionConfiguration"
+            | "GetPolicy"
+            | "RemovePermission"
+            | "UpdateFunctionCode"
+            | "UpdateFunctionConfiguration",
         ) => "20150331v2",
         ("lambda", "ListTags") => "20170331",
         ("lambda", "TagResource") => "20170331v2",
@@ -69,12 +88,26 @@ pub(super) fn event_name(service: &str, operation: &str) -> String {
 }
 
 pub(super) fn request(call: &Call<'_>) -> Value {
-    let shape = |model: &'static Model| model.operations.get(call.operation)?.input.as_ref().map(|input| input.shape.as_str());
+    let shape = |model: &'static Model| {
+        model
+            .operations
+            .get(call.operation)?
+            .input
+            .as_ref()
+            .map(|input| input.shape.as_str())
+    };
     shown_as(call, &Value::Object(call.input.clone()), shape)
 }
 
 pub(super) fn response(call: &Call<'_>, answer: &Value) -> Value {
-    let shape = |model: &'static Model| model.operations.get(call.operation)?.output.as_ref().map(|output| output.shape.as_str());
+    let shape = |model: &'static Model| {
+        model
+            .operations
+            .get(call.operation)?
+            .output
+            .as_ref()
+            .map(|output| output.shape.as_str())
+    };
     shown_as(call, answer, shape)
 }
 
@@ -111,7 +144,9 @@ pub(super) fn resources(service: &str, request: &Value, response: &Value) -> Vec
     for (member, kind) in names {
         for part in [request, response] {
             let name = part.get(member).and_then(Value::as_str);
-            if let Some(name) = name.filter(|name| !kind.is_empty() && !found.iter().any(|(_, known)| known == name)) {
+            if let Some(name) = name
+                .filter(|name| !kind.is_empty() && !found.iter().any(|(_, known)| known == name))
+            {
                 found.push((kind.to_owned(), name.to_owned()));
             }
         }
@@ -120,7 +155,11 @@ pub(super) fn resources(service: &str, request: &Value, response: &Value) -> Vec
 }
 
 /// `null` when there is nothing to show.
-fn shown_as<'a>(call: &Call<'_>, value: &Value, shape: impl FnOnce(&'static Model) -> Option<&'a str>) -> Value {
+fn shown_as<'a>(
+    call: &Call<'_>,
+    value: &Value,
+    shape: impl FnOnce(&'static Model) -> Option<&'a str>,
+) -> Value {
     let model = catalog::by_prefix(call.service).and_then(|service| service.model().ok());
     let Some((model, shape)) = model.and_then(|model| Some((model, shape(model)?))) else {
         return Value::Null;
@@ -135,7 +174,10 @@ fn shown_as<'a>(call: &Call<'_>, value: &Value, shape: impl FnOnce(&'static Mode
 /// A value as its record shows it; `None` leaves the member out.
 fn shown(model: &Model, shape_name: &str, member: &str, value: &Value) -> Option<Value> {
     let shape = model.shape(shape_name)?;
-    if TOKENS.contains(&member) || shape_name == "Environment" || shape_name == "EnvironmentResponse" {
+    if TOKENS.contains(&member)
+        || shape_name == "Environment"
+        || shape_name == "EnvironmentResponse"
+    {
         return None;
     }
     if shape.sensitive {
@@ -156,18 +198,29 @@ fn shown(model: &Model, shape_name: &str, member: &str, value: &Value) -> Option
             let inner = shape.value.as_ref()?;
             members
                 .iter()
-                .filter_map(|(key, value)| Some((key.clone(), shown(model, &inner.shape, key, value)?)))
+                .filter_map(|(key, value)| {
+                    Some((key.clone(), shown(model, &inner.shape, key, value)?))
+                })
                 .collect::<Map<_, _>>()
                 .into()
         }
         (Kind::List, Value::Array(list)) => {
             let inner = shape.member.as_ref()?;
-            list.iter().filter_map(|value| shown(model, &inner.shape, "", value)).collect()
+            list.iter()
+                .filter_map(|value| shown(model, &inner.shape, "", value))
+                .collect()
         }
         (Kind::Timestamp, value) => moment(value).map_or_else(|| value.clone(), Value::from),
         (
-            Kind::Structure | Kind::Map | Kind::List | Kind::String | Kind::Integer | Kind::Long | Kind::Float
-            | Kind::Double | Kind::Boolean,
+            Kind::Structure
+            | Kind::Map
+            | Kind::List
+            | Kind::String
+            | Kind::Integer
+            | Kind::Long
+            | Kind::Float
+            | Kind::Double
+            | Kind::Boolean,
             value,
         ) => value.clone(),
     })

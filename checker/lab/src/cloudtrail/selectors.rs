@@ -23,7 +23,10 @@ impl Default for Selectors {
             "DataResources": [],
             "ExcludeManagementEventSources": [],
         });
-        Self::Basic { list: vec![all], custom: false }
+        Self::Basic {
+            list: vec![all],
+            custom: false,
+        }
     }
 }
 
@@ -39,16 +42,27 @@ impl Selectors {
     pub(super) fn capture(&self, source: &str, read_only: bool) -> bool {
         match self {
             Self::Basic { list, .. } => list.iter().any(|selector| {
-                let kind = selector.get("ReadWriteType").and_then(Value::as_str).unwrap_or("All");
-                let management = selector.get("IncludeManagementEvents").and_then(Value::as_bool).unwrap_or(true);
-                let excluded = selector.get("ExcludeManagementEventSources").and_then(Value::as_array);
+                let kind = selector
+                    .get("ReadWriteType")
+                    .and_then(Value::as_str)
+                    .unwrap_or("All");
+                let management = selector
+                    .get("IncludeManagementEvents")
+                    .and_then(Value::as_bool)
+                    .unwrap_or(true);
+                let excluded = selector
+                    .get("ExcludeManagementEventSources")
+                    .and_then(Value::as_array);
                 management
                     && match kind {
                         "ReadOnly" => read_only,
                         "WriteOnly" => !read_only,
                         _ => true,
                     }
-                    && !excluded.into_iter().flatten().any(|name| name.as_str() == Some(source))
+                    && !excluded
+                        .into_iter()
+                        .flatten()
+                        .any(|name| name.as_str() == Some(source))
             }),
             Self::Advanced(list) => list.iter().any(|selector| {
                 let fields = selector.get("FieldSelectors").and_then(Value::as_array);
@@ -67,14 +81,20 @@ impl Selectors {
 }
 
 pub(super) fn put(state: &mut State, call: &Call<'_>) -> Answer {
-    let (basic, advanced) = (call.list("EventSelectors"), call.list("AdvancedEventSelectors"));
+    let (basic, advanced) = (
+        call.list("EventSelectors"),
+        call.list("AdvancedEventSelectors"),
+    );
     let trail = find_mut(state, call, "TrailName")?;
     trail.selectors = match (basic, advanced) {
         ([_, ..], []) if basic.len() <= 5 => {
             for selector in basic {
                 check_excluded(selector)?;
             }
-            Selectors::Basic { list: basic.iter().map(filled).collect(), custom: true }
+            Selectors::Basic {
+                list: basic.iter().map(filled).collect(),
+                custom: true,
+            }
         }
         ([], [_, ..]) => {
             for selector in advanced {
@@ -82,7 +102,11 @@ pub(super) fn put(state: &mut State, call: &Call<'_>) -> Answer {
             }
             Selectors::Advanced(advanced.to_vec())
         }
-        _ => return Err(invalid("Exactly one of EventSelectors (at most 5) and AdvancedEventSelectors must be given.")),
+        _ => {
+            return Err(invalid(
+                "Exactly one of EventSelectors (at most 5) and AdvancedEventSelectors must be given.",
+            ));
+        }
     };
     let arn = trail.arn.clone();
     Ok(view(&arn, &trail.selectors))
@@ -104,17 +128,25 @@ fn view(arn: &str, selectors: &Selectors) -> Value {
 fn filled(selector: &Value) -> Value {
     let mut selector = selector.clone();
     if let Some(members) = selector.as_object_mut() {
-        members.entry("ReadWriteType").or_insert_with(|| "All".into());
-        members.entry("IncludeManagementEvents").or_insert(Value::Bool(true));
+        members
+            .entry("ReadWriteType")
+            .or_insert_with(|| "All".into());
+        members
+            .entry("IncludeManagementEvents")
+            .or_insert(Value::Bool(true));
         members.entry("DataResources").or_insert_with(|| json!([]));
-        members.entry("ExcludeManagementEventSources").or_insert_with(|| json!([]));
+        members
+            .entry("ExcludeManagementEventSources")
+            .or_insert_with(|| json!([]));
     }
     selector
 }
 
 /// Only the sources with very many events can be left out.
 fn check_excluded(selector: &Value) -> Result<(), ApiError> {
-    let excluded = selector.get("ExcludeManagementEventSources").and_then(Value::as_array);
+    let excluded = selector
+        .get("ExcludeManagementEventSources")
+        .and_then(Value::as_array);
     for name in excluded.into_iter().flatten().filter_map(Value::as_str) {
         if !matches!(name, "kms.amazonaws.com" | "rdsdata.amazonaws.com") {
             return Err(invalid(format!("The source {name} can't be excluded.")));
@@ -133,7 +165,9 @@ fn check_advanced(selector: &Value) -> Result<(), ApiError> {
         .and_then(|field| field.get("Equals")?.as_array()?.first()?.as_str());
     match category {
         Some("Management" | "Data" | "NetworkActivity") => Ok(()),
-        Some(_) | None => Err(invalid("A field selector with the field eventCategory and a valid value is required.")),
+        Some(_) | None => Err(invalid(
+            "A field selector with the field eventCategory and a valid value is required.",
+        )),
     }
 }
 
@@ -165,17 +199,44 @@ mod tests {
     use super::Selectors;
 
     fn check(selectors: &Selectors, source: &str, read_only: bool, expected: bool) {
-        assert_eq!(selectors.capture(source, read_only), expected, "{selectors:?} on {source} {read_only}");
+        assert_eq!(
+            selectors.capture(source, read_only),
+            expected,
+            "{selectors:?} on {source} {read_only}"
+        );
     }
 
     #[test]
     fn basic() {
         check(&Selectors::default(), "kms.amazonaws.com", true, true);
-        let one = |selector: Value| Selectors::Basic { list: vec![selector], custom: true };
-        check(&one(json!({"ReadWriteType": "WriteOnly"})), "sts.amazonaws.com", true, false);
-        check(&one(json!({"ReadWriteType": "WriteOnly"})), "sts.amazonaws.com", false, true);
-        check(&one(json!({"IncludeManagementEvents": false})), "sts.amazonaws.com", false, false);
-        check(&one(json!({"ExcludeManagementEventSources": ["kms.amazonaws.com"]})), "kms.amazonaws.com", true, false);
+        let one = |selector: Value| Selectors::Basic {
+            list: vec![selector],
+            custom: true,
+        };
+        check(
+            &one(json!({"ReadWriteType": "WriteOnly"})),
+            "sts.amazonaws.com",
+            true,
+            false,
+        );
+        check(
+            &one(json!({"ReadWriteType": "WriteOnly"})),
+            "sts.amazonaws.com",
+            false,
+            true,
+        );
+        check(
+            &one(json!({"IncludeManagementEvents": false})),
+            "sts.amazonaws.com",
+            false,
+            false,
+        );
+        check(
+            &one(json!({"ExcludeManagementEventSources": ["kms.amazonaws.com"]})),
+            "kms.amazonaws.com",
+            true,
+            false,
+        );
     }
 
     #[test]
@@ -183,13 +244,23 @@ mod tests {
         let one = |fields: Value| Selectors::Advanced(vec![json!({"FieldSelectors": fields})]);
         let management = json!({"Field": "eventCategory", "Equals": ["Management"]});
         check(&one(json!([management])), "sts.amazonaws.com", true, true);
-        check(&one(json!([management, {"Field": "readOnly", "Equals": ["false"]}])), "sts.amazonaws.com", true, false);
+        check(
+            &one(json!([management, {"Field": "readOnly", "Equals": ["false"]}])),
+            "sts.amazonaws.com",
+            true,
+            false,
+        );
         check(
             &one(json!([management, {"Field": "eventSource", "NotEquals": ["kms.amazonaws.com"]}])),
             "kms.amazonaws.com",
             false,
             false,
         );
-        check(&one(json!([{"Field": "eventCategory", "Equals": ["Data"]}])), "sts.amazonaws.com", false, false);
+        check(
+            &one(json!([{"Field": "eventCategory", "Equals": ["Data"]}])),
+            "sts.amazonaws.com",
+            false,
+            false,
+        );
     }
 }

@@ -44,7 +44,10 @@ impl Trail {
     fn view(&self) -> Value {
         let mut view = self.summary();
         view.insert("HomeRegion".to_owned(), self.region.as_str().into());
-        view.insert("HasCustomEventSelectors".to_owned(), self.selectors.are_custom().into());
+        view.insert(
+            "HasCustomEventSelectors".to_owned(),
+            self.selectors.are_custom().into(),
+        );
         view.insert("HasInsightSelectors".to_owned(), false.into());
         view.into()
     }
@@ -60,10 +63,19 @@ pub(super) fn create(state: &mut State, call: &Call<'_>) -> Answer {
             format!("Trail {name} already exists for customer: {}", call.account),
         ));
     }
-    if state.trails.values().filter(|trail| trail.region == call.region).count() >= LIMIT {
+    if state
+        .trails
+        .values()
+        .filter(|trail| trail.region == call.region)
+        .count()
+        >= LIMIT
+    {
         return Err(ApiError::new(
             "MaximumNumberOfTrailsExceededException",
-            format!("User: {} already has {LIMIT} trails in {}.", call.account, call.region),
+            format!(
+                "User: {} already has {LIMIT} trails in {}.",
+                call.account, call.region
+            ),
         ));
     }
     if call.flag("IsOrganizationTrail").unwrap_or(false) {
@@ -80,10 +92,19 @@ pub(super) fn create(state: &mut State, call: &Call<'_>) -> Answer {
             "Multi-Region trail must include global service events.",
         ));
     }
-    if let Some(key) = call.text("KmsKeyId").filter(|key| key.starts_with("arn:") && !key.contains(":kms:")) {
-        return Err(ApiError::new("InvalidKmsKeyIdException", format!("{key} is no KMS key.")));
+    if let Some(key) = call
+        .text("KmsKeyId")
+        .filter(|key| key.starts_with("arn:") && !key.contains(":kms:"))
+    {
+        return Err(ApiError::new(
+            "InvalidKmsKeyIdException",
+            format!("{key} is no KMS key."),
+        ));
     }
-    let logs = (call.text("CloudWatchLogsLogGroupArn"), call.text("CloudWatchLogsRoleArn"));
+    let logs = (
+        call.text("CloudWatchLogsLogGroupArn"),
+        call.text("CloudWatchLogsRoleArn"),
+    );
     if matches!(logs, (Some(_), None) | (None, Some(_))) {
         return Err(ApiError::new(
             "InvalidCloudWatchLogsLogGroupArnException",
@@ -91,7 +112,13 @@ pub(super) fn create(state: &mut State, call: &Call<'_>) -> Answer {
         ));
     }
     let mut settings = Map::new();
-    for member in ["S3BucketName", "S3KeyPrefix", "CloudWatchLogsLogGroupArn", "CloudWatchLogsRoleArn", "KmsKeyId"] {
+    for member in [
+        "S3BucketName",
+        "S3KeyPrefix",
+        "CloudWatchLogsLogGroupArn",
+        "CloudWatchLogsRoleArn",
+        "KmsKeyId",
+    ] {
         if let Some(text) = call.text(member).filter(|text| !text.is_empty()) {
             settings.insert(member.to_owned(), text.into());
         }
@@ -102,7 +129,10 @@ pub(super) fn create(state: &mut State, call: &Call<'_>) -> Answer {
         } else {
             format!("arn:aws:sns:{}:{}:{topic}", call.region, call.account)
         };
-        settings.insert("SnsTopicName".to_owned(), arn.rsplit(':').next().unwrap_or_default().into());
+        settings.insert(
+            "SnsTopicName".to_owned(),
+            arn.rsplit(':').next().unwrap_or_default().into(),
+        );
         settings.insert("SnsTopicARN".to_owned(), arn.into());
     }
     settings.insert("IncludeGlobalServiceEvents".to_owned(), global.into());
@@ -126,17 +156,25 @@ pub(super) fn create(state: &mut State, call: &Call<'_>) -> Answer {
 }
 
 /// Multi-region trails of other regions show up as shadows unless they are not wanted.
-pub(super) fn describe(state: &State, call: &Call<'_>) -> Answer {
-    let names: Vec<&str> = call.list("trailNameList").iter().filter_map(Value::as_str).collect();
+pub(super) fn describe(state: &State, call: &Call<'_>) -> Value {
+    let names: Vec<&str> = call
+        .list("trailNameList")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
     let shadows = call.flag("includeShadowTrails").unwrap_or(true);
     let rows: Vec<Value> = state
         .trails
         .values()
         .filter(|trail| trail.region == call.region || trail.multi_region && shadows)
-        .filter(|trail| names.is_empty() || names.contains(&trail.name.as_str()) || names.contains(&trail.arn.as_str()))
+        .filter(|trail| {
+            names.is_empty()
+                || names.contains(&trail.name.as_str())
+                || names.contains(&trail.arn.as_str())
+        })
         .map(Trail::view)
         .collect();
-    Ok(json!({"trailList": rows}))
+    json!({"trailList": rows})
 }
 
 pub(super) fn get(state: &State, call: &Call<'_>) -> Answer {
@@ -178,7 +216,10 @@ pub(super) fn add_tags(state: &mut State, call: &Call<'_>) -> Answer {
     let mut merged = trail.tags.clone();
     merged.merge(std::mem::take(&mut more));
     if merged.entries().len() > Tags::LIMIT {
-        return Err(ApiError::new("TagsLimitExceededException", "A trail can have no more than 50 tags."));
+        return Err(ApiError::new(
+            "TagsLimitExceededException",
+            "A trail can have no more than 50 tags.",
+        ));
     }
     trail.tags = merged;
     Ok(json!({}))
@@ -187,21 +228,41 @@ pub(super) fn add_tags(state: &mut State, call: &Call<'_>) -> Answer {
 pub(super) fn list_tags(state: &State, call: &Call<'_>) -> Answer {
     let mut rows = Vec::new();
     for arn in call.list("ResourceIdList").iter().filter_map(Value::as_str) {
-        let trail = state.trails.values().find(|trail| trail.arn == arn).ok_or_else(|| no_trail(arn))?;
+        let trail = state
+            .trails
+            .values()
+            .find(|trail| trail.arn == arn)
+            .ok_or_else(|| no_trail(arn))?;
         rows.push(json!({"ResourceId": arn, "TagsList": trail.tags.to_list()}));
     }
     Ok(json!({"ResourceTagList": rows}))
 }
 
 /// A trail by name (of this region) or by ARN.
-pub(super) fn find<'a>(state: &'a State, call: &Call<'_>, member: &str) -> Result<&'a Trail, ApiError> {
+pub(super) fn find<'a>(
+    state: &'a State,
+    call: &Call<'_>,
+    member: &str,
+) -> Result<&'a Trail, ApiError> {
     let asked = call.required(member)?;
-    state.trails.values().find(|trail| is_asked(trail, asked, call)).ok_or_else(|| no_trail(asked))
+    state
+        .trails
+        .values()
+        .find(|trail| is_asked(trail, asked, call))
+        .ok_or_else(|| no_trail(asked))
 }
 
-pub(super) fn find_mut<'a>(state: &'a mut State, call: &Call<'_>, member: &str) -> Result<&'a mut Trail, ApiError> {
+pub(super) fn find_mut<'a>(
+    state: &'a mut State,
+    call: &Call<'_>,
+    member: &str,
+) -> Result<&'a mut Trail, ApiError> {
     let asked = call.required(member)?;
-    state.trails.values_mut().find(|trail| is_asked(trail, asked, call)).ok_or_else(|| no_trail(asked))
+    state
+        .trails
+        .values_mut()
+        .find(|trail| is_asked(trail, asked, call))
+        .ok_or_else(|| no_trail(asked))
 }
 
 fn is_asked(trail: &Trail, asked: &str, call: &Call<'_>) -> bool {
@@ -218,13 +279,20 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     if !(3..=128).contains(&name.len()) {
         return refuse("Trail name must be between 3 and 128 characters.");
     }
-    if !name.chars().all(|character| character.is_ascii_alphanumeric() || special(character)) {
+    if !name
+        .chars()
+        .all(|character| character.is_ascii_alphanumeric() || special(character))
+    {
         return refuse("Trail name contains invalid characters.");
     }
     if name.starts_with(special) || name.ends_with(special) {
         return refuse("Trail name must start and end with a letter or number.");
     }
-    if name.chars().zip(name.chars().skip(1)).any(|(left, right)| special(left) && special(right)) {
+    if name
+        .chars()
+        .zip(name.chars().skip(1))
+        .any(|(left, right)| special(left) && special(right))
+    {
         return refuse("Trail name can't have adjacent periods, underscores or dashes.");
     }
     Ok(())

@@ -2,7 +2,7 @@
 //!
 //! Queues, topics and log groups are asked at once and decide by their own policies. A function is invoked
 //! asynchronously afterwards, so whether it exists and lets the rule in is asked here; what happens inside it is no
-//! longer EventBridge's business. AWS doesn't retry what these refusals are, so the retry policy has nothing to do:
+//! longer `EventBridge`'s business. AWS doesn't retry what these refusals are, so the retry policy has nothing to do:
 //! the event goes to the target's dead-letter queue, or is lost.
 
 use std::collections::BTreeMap;

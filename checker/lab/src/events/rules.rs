@@ -16,7 +16,7 @@ pub(super) fn put(state: &mut State, call: &Call<'_>) -> Answer {
         None => None,
         Some(text) => Some((
             text.to_owned(),
-            Pattern::parse(text).map_err(invalid_pattern)?,
+            Pattern::parse(text).map_err(|reason| invalid_pattern(&reason))?,
         )),
     };
     let schedule = call

@@ -130,7 +130,7 @@ impl Target {
             .and_then(|config| config.get("Arn"))
             .and_then(Value::as_str);
         if dead_letters
-            .is_some_and(|arn| !arn.starts_with("arn:aws:sqs:") || arn.ends_with(".fifo"))
+            .is_some_and(|arn| !arn.starts_with("arn:aws:sqs:") || crate::sqs::is_fifo(arn))
         {
             return Err("The dead-letter queue must be a standard queue.".to_owned());
         }

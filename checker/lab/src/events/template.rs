@@ -1,6 +1,6 @@
 //! Input paths and input templates of targets.
 //!
-//! Paths are the subset of JSONPath that EventBridge documents: `$`, members and indexes. In a template `<name>`
+//! Paths are the subset of `JSONPath` that `EventBridge` documents: `$`, members and indexes. In a template `<name>`
 //! stands for a part of the event: inside quotes its text, elsewhere its JSON. A part that the event doesn't have is
 //! an empty text.
 

@@ -126,7 +126,14 @@ fn principals(members: &Map<String, Value>, kind: PolicyKind) -> Result<(), Malf
     let kinds = match element {
         Value::String(star) if star == "*" => return Ok(()),
         Value::Object(kinds) if !kinds.is_empty() => kinds,
-        _ => return refuse("Invalid principal in policy"),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => {
+            return refuse("Invalid principal in policy");
+        }
     };
     for (name, value) in kinds {
         for principal in strings(value, "Invalid principal in policy")? {
@@ -328,10 +335,12 @@ fn conditions(blocks: &Map<String, Value>) -> Result<(), MalformedPolicyError> {
             }
             let scalar =
                 |value: &Value| value.is_string() || value.is_boolean() || value.is_number();
-            match values {
-                Value::Array(list) if list.iter().all(scalar) => {}
-                single if scalar(single) => {}
-                _ => return refuse("Syntax errors in policy."),
+            let legal = match values.as_array() {
+                Some(list) => list.iter().all(scalar),
+                None => scalar(values),
+            };
+            if !legal {
+                return refuse("Syntax errors in policy.");
             }
         }
     }
@@ -363,7 +372,7 @@ fn strings<'a>(value: &'a Value, message: &str) -> Result<Vec<&'a str>, Malforme
             .map(Value::as_str)
             .collect::<Option<Vec<_>>>()
             .ok_or_else(|| MalformedPolicyError(message.to_owned()))?,
-        _ => Vec::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
     };
     if list.is_empty() {
         refuse(message)

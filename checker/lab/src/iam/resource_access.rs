@@ -1,4 +1,4 @@
-//! Whether an AWS service gets through: EventBridge to a queue, SNS to a queue, a function's failures to a topic.
+//! Whether an AWS service gets through: `EventBridge` to a queue, SNS to a queue, a function's failures to a topic.
 //!
 //! A service acting by itself has no identity policies, so the resource's policy alone decides ([`ActingService`]);
 //! one that acts with a role's rights is decided like the role ([`role_may`]). `checker-iam` does the deciding.

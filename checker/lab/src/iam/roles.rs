@@ -308,9 +308,9 @@ fn named_principals(document: &Value) -> Vec<&str> {
     statements
         .into_iter()
         .filter_map(|each| each.get("Principal")?.get("AWS"))
-        .flat_map(|names| match names {
-            Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
-            single => single.as_str().into_iter().collect::<Vec<_>>(),
+        .flat_map(|names| match names.as_array() {
+            Some(list) => list.iter().filter_map(Value::as_str).collect(),
+            None => names.as_str().into_iter().collect::<Vec<_>>(),
         })
         .collect()
 }

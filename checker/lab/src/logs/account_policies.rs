@@ -152,15 +152,15 @@ fn setting(document: &str, now: DateTime<Utc>) -> Result<Setting, ApiError> {
         .as_object()
         .filter(|members| members.len() == 2)
         .ok_or_else(refuse)?;
-    let days = match members.get("retentionInDays").ok_or_else(refuse)? {
-        Value::String(text) if text == "NEVER_EXPIRE" => None,
+    let given = members.get("retentionInDays").ok_or_else(refuse)?;
+    let days = if given.as_str() == Some("NEVER_EXPIRE") {
+        None
+    } else {
         // At least 30 days, where a group's own setting may be shorter.
-        number => Some(
-            number
-                .as_i64()
-                .filter(|days| *days >= 30 && RETENTIONS.contains(days))
-                .ok_or_else(refuse)?,
-        ),
+        let days = given
+            .as_i64()
+            .filter(|days| *days >= 30 && RETENTIONS.contains(days));
+        Some(days.ok_or_else(refuse)?)
     };
     let new_only = match members.get("enforcementMode").and_then(Value::as_str) {
         Some("NEW_ONLY") => true,

@@ -1,4 +1,4 @@
-//! Filter patterns of CloudWatch Logs: terms, and conditions on JSON.
+//! Filter patterns of `CloudWatch` Logs: terms, and conditions on JSON.
 //!
 //! Input: a pattern and the messages of events. Terms are case-sensitive parts of the message: all plain ones must
 //! occur, those with `-` must not, and of those with `?` one must when there are no others (next to others AWS
@@ -22,8 +22,8 @@ pub(super) enum FilterPattern {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Condition {
-    All(Vec<Condition>),
-    Any(Vec<Condition>),
+    All(Vec<Self>),
+    Any(Vec<Self>),
     Compare {
         path: Vec<Step>,
         how: How,

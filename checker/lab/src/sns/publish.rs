@@ -90,7 +90,7 @@ pub(super) fn publish(world: &mut World, call: &Call<'_>) -> Answer {
     Ok(json!({"MessageId": id}))
 }
 
-/// Publishes for a service, such as EventBridge, that the topic's policy must let in. Answers the message's id.
+/// Publishes for a service, such as `EventBridge`, that the topic's policy must let in. Answers the message's id.
 pub(crate) fn publish_as_service(
     world: &mut World,
     now: DateTime<Utc>,
@@ -345,7 +345,7 @@ fn message_attributes(call: &Call<'_>) -> Result<BTreeMap<String, Value>, ApiErr
             return Err(refuse("must contain a non-empty value of its type"));
         }
         if kind == "String.Array"
-            && !text.is_some_and(|text| serde_json::from_str::<Vec<Value>>(text).is_ok())
+            && text.is_none_or(|text| serde_json::from_str::<Vec<Value>>(text).is_err())
         {
             return Err(refuse("is no JSON array"));
         }

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use serde_json::{Map, Value, json};
 
 use super::{Queue, invalid};
-use crate::service::{Answer, ApiError, Call};
+use crate::service::{ApiError, Call};
 
 /// Attributes as they were set; what was not set has its default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl Attributes {
     }
 }
 
-pub(super) fn get(queue: &Queue, call: &Call<'_>) -> Answer {
+pub(super) fn get(queue: &Queue, call: &Call<'_>) -> Value {
     let all = view(queue, call);
     let asked = call.list("AttributeNames");
     let mut answer = Map::new();
@@ -108,11 +108,11 @@ pub(super) fn get(queue: &Queue, call: &Call<'_>) -> Answer {
             answer.insert(name.to_owned(), value.clone());
         }
     }
-    Ok(if answer.is_empty() {
+    if answer.is_empty() {
         json!({})
     } else {
         json!({"Attributes": answer})
-    })
+    }
 }
 
 fn view(queue: &Queue, call: &Call<'_>) -> Map<String, Value> {
@@ -180,14 +180,14 @@ fn check(name: &str, value: &str) -> Result<(), ApiError> {
         };
     }
     match name {
-        "Policy" if value.is_empty() => Ok(()),
+        "KmsMasterKeyId" => Ok(()),
+        "Policy" | "RedrivePolicy" if value.is_empty() => Ok(()),
         "Policy" => {
             match crate::iam::grammar::parse(value, crate::iam::grammar::PolicyKind::Resource) {
                 Ok(_) => Ok(()),
                 Err(_) => Err(bad_value(name)),
             }
         }
-        "RedrivePolicy" if value.is_empty() => Ok(()),
         "RedrivePolicy" => {
             let policy: Value = serde_json::from_str(value).map_err(|_| bad_value(name))?;
             let target = policy
@@ -205,7 +205,6 @@ fn check(name: &str, value: &str) -> Result<(), ApiError> {
             Ok(Value::Object(_)) => Ok(()),
             Ok(_) | Err(_) => Err(bad_value(name)),
         },
-        "KmsMasterKeyId" => Ok(()),
         "SqsManagedSseEnabled" if matches!(value, "true" | "false") => Ok(()),
         "SqsManagedSseEnabled" => Err(bad_value(name)),
         "FifoQueue"
@@ -221,9 +220,10 @@ fn check(name: &str, value: &str) -> Result<(), ApiError> {
 
 /// AWS takes the count as a number and as text.
 fn max_receives(policy: &Value) -> Option<u32> {
-    match policy.get("maxReceiveCount")? {
-        Value::String(text) => text.parse().ok(),
-        other => other.as_u64().and_then(|count| u32::try_from(count).ok()),
+    let count = policy.get("maxReceiveCount")?;
+    match count.as_str() {
+        Some(text) => text.parse().ok(),
+        None => count.as_u64().and_then(|count| u32::try_from(count).ok()),
     }
 }
 

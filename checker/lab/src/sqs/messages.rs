@@ -157,12 +157,11 @@ pub(super) fn delete(state: &mut State, call: &Call<'_>) -> Answer {
     Ok(json!({}))
 }
 
-/// The rows of the answer, and the messages that were received too often with their dead-letter queue.
-fn take(
-    world: &mut World,
-    call: &Call<'_>,
-    count: usize,
-) -> Result<(Vec<Value>, Vec<(String, Message)>), ApiError> {
+/// Messages that were received too often, with their dead-letter queue.
+type Dead = Vec<(String, Message)>;
+
+/// The rows of the answer, and what goes to a dead-letter queue instead.
+fn take(world: &mut World, call: &Call<'_>, count: usize) -> Result<(Vec<Value>, Dead), ApiError> {
     let ids = &mut world.ids;
     let queue = world.sqs.queue_mut(call)?;
     let hidden = match call.number("VisibilityTimeout") {
