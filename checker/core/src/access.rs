@@ -278,9 +278,14 @@ impl Caller {
 
 fn told(word: &str, witness: &Witness) -> String {
     let mut text = format!("{word}: {} on {}", witness.action, witness.resource);
-    if !witness.context.is_empty() {
-        let context: Vec<String> = witness
-            .context
+    // The caller's own tags are given, not part of what makes the request possible.
+    let conditions: Vec<_> = witness
+        .context
+        .iter()
+        .filter(|(key, _)| !key.starts_with("aws:principaltag/"))
+        .collect();
+    if !conditions.is_empty() {
+        let context: Vec<String> = conditions
             .iter()
             .map(|(key, values)| format!("{key}={}", values.join("|")))
             .collect();
