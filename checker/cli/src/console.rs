@@ -59,9 +59,7 @@ impl Console {
             let bad: Vec<&Finding> = control
                 .findings
                 .iter()
-                .filter(|finding| {
-                    matches!(finding.verdict, Verdict::Fail | Verdict::Inconclusive)
-                })
+                .filter(|finding| matches!(finding.verdict, Verdict::Fail | Verdict::Inconclusive))
                 .collect();
             if bad.is_empty() {
                 continue;
@@ -78,7 +76,10 @@ impl Console {
                 self.finding(&control.id, finding);
             }
             if bad.len() > LISTED {
-                self.line(&format!("  ... and {} more in run.json", bad.len() - LISTED));
+                self.line(&format!(
+                    "  ... and {} more in run.json",
+                    bad.len() - LISTED
+                ));
             }
             self.line(&format!("  to do: {}", control.remediation.trim()));
         }

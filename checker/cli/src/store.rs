@@ -21,8 +21,11 @@ pub(crate) fn control_files(folder: &Path) -> Result<Vec<(String, String)>, Fail
     let shown = folder.display().to_string();
     let entries = fs::read_dir(folder).map_err(|error| {
         Failure::Files(vec![
-            Diagnostic::whole(&shown, format!("the folder of controls cannot be read: {error}"))
-                .help("give the folder with --controls DIR"),
+            Diagnostic::whole(
+                &shown,
+                format!("the folder of controls cannot be read: {error}"),
+            )
+            .help("give the folder with --controls DIR"),
         ])
     })?;
     let mut paths: Vec<PathBuf> = Vec::new();
@@ -30,7 +33,9 @@ pub(crate) fn control_files(folder: &Path) -> Result<Vec<(String, String)>, Fail
         let path = entry
             .map_err(|error| Failure::Broken(format!("failed to list `{shown}`: {error}")))?
             .path();
-        let is_control = path.extension().is_some_and(|extension| extension == "yaml")
+        let is_control = path
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
             && path.file_name().is_some_and(|name| name != "waivers.yaml");
         if is_control {
             paths.push(path);
@@ -64,12 +69,14 @@ fn read_text(path: &Path) -> Result<String, Failure> {
 /// Writes the folder of a run below `out` and points `out/latest` at it. Returns the folder.
 pub(crate) fn write_run(out: &Path, run: &Run, facts: &Facts) -> Result<PathBuf, Failure> {
     let broken = |what: &str, error: &dyn std::fmt::Display| {
-        Failure::Broken(format!("failed to write {what} below `{}`: {error}", out.display()))
+        Failure::Broken(format!(
+            "failed to write {what} below `{}`: {error}",
+            out.display()
+        ))
     };
     let folder = out.join(&run.run_id);
     let temporary = out.join(format!(".{}.{}", run.run_id, std::process::id()));
-    fs::create_dir_all(temporary.join("evidence"))
-        .map_err(|error| broken("the run", &error))?;
+    fs::create_dir_all(temporary.join("evidence")).map_err(|error| broken("the run", &error))?;
     let json = run.to_json().map_err(|error| broken("run.json", &error))?;
     let xml = junit::render(run).map_err(|error| broken("junit.xml", &error))?;
     write(&temporary.join("run.json"), &json).map_err(|error| broken("run.json", &error))?;

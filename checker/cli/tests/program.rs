@@ -77,7 +77,10 @@ fn cases() -> Vec<Case> {
 
 fn committed() -> Result<(), Failed> {
     let out = tempfile::tempdir().unwrap();
-    let output = checker(&["run", "--out", out.path().to_str().unwrap()], &repository());
+    let output = checker(
+        &["run", "--out", out.path().to_str().unwrap()],
+        &repository(),
+    );
     if output.status.code() != Some(0) {
         return Err(failed("the committed program", &output));
     }
@@ -104,7 +107,11 @@ fn record(run: &Path) {
         "region": about["region"], "facts": facts,
     });
     let path = here("../core/tests/data/recording.json");
-    fs::write(path, serde_json::to_string_pretty(&recording).unwrap() + "\n").unwrap();
+    fs::write(
+        path,
+        serde_json::to_string_pretty(&recording).unwrap() + "\n",
+    )
+    .unwrap();
 }
 
 fn changed(case: &Case) -> Result<(), Failed> {
@@ -202,7 +209,8 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn read(path: &Path) -> Value {
-    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text =
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap()
 }
 

@@ -50,7 +50,8 @@ where
             return Err(Unseen {
                 operation: operation.to_owned(),
                 code: "RepeatedPage".to_owned(),
-                advice: "the same page token came twice, so the list may lack rows; run again".to_owned(),
+                advice: "the same page token came twice, so the list may lack rows; run again"
+                    .to_owned(),
             });
         }
         token = Some(next);

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use aws_sdk_secretsmanager::operation::RequestId as _;
 use aws_sdk_secretsmanager::types::SecretListEntry;
 use aws_smithy_types::DateTime;
-use checker_core::observation::answer::{DescribedSecret, ListedSecret, RotationRules, SecretVersion};
+use checker_core::observation::answer::{
+    DescribedSecret, ListedSecret, RotationRules, SecretVersion,
+};
 use checker_core::observation::{Answer, Time, Unseen};
 
 use super::page::{Page, every};

@@ -46,14 +46,21 @@ where
 
 /// What to do about an error that AWS itself answered.
 fn service_advice(operation: &str, code: &str) -> String {
-    if code.contains("AccessDenied") || code == "UnauthorizedOperation" || code == "AuthorizationError"
+    if code.contains("AccessDenied")
+        || code == "UnauthorizedOperation"
+        || code == "AuthorizationError"
     {
         return format!("grant `{operation}` to the identity that runs the checker");
     }
-    if code.contains("Throttl") || code == "TooManyRequestsException" || code == "RequestLimitExceeded" {
+    if code.contains("Throttl")
+        || code == "TooManyRequestsException"
+        || code == "RequestLimitExceeded"
+    {
         return "AWS throttled every attempt; run again when the account is quieter".to_owned();
     }
-    if code.contains("ExpiredToken") || code.contains("InvalidClientTokenId") || code.contains("UnrecognizedClient")
+    if code.contains("ExpiredToken")
+        || code.contains("InvalidClientTokenId")
+        || code.contains("UnrecognizedClient")
     {
         return "the credentials are not valid (any more); log in again".to_owned();
     }

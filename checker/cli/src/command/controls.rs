@@ -76,7 +76,10 @@ pub(super) fn controls(command: &Command) -> Result<u8, Failure> {
             data(&match list.format {
                 Format::Text => catalog.controls.iter().map(line).collect::<String>(),
                 Format::Json => {
-                    format!("{}\n", json!(catalog.controls.iter().map(row).collect::<Vec<_>>()))
+                    format!(
+                        "{}\n",
+                        json!(catalog.controls.iter().map(row).collect::<Vec<_>>())
+                    )
                 }
             });
         }
@@ -134,7 +137,9 @@ pub(super) fn load(folder: &Path, stage: &str, only: &[String]) -> Result<Catalo
         }
     }
     if !only.is_empty() {
-        catalog.controls.retain(|control| only.contains(&control.id));
+        catalog
+            .controls
+            .retain(|control| only.contains(&control.id));
     }
     Ok(catalog)
 }

@@ -34,9 +34,8 @@ pub(super) fn iam(command: &Command) -> Result<u8, Failure> {
 }
 
 fn answer(file: &Path, line: impl Fn(&str) -> String) -> Result<u8, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        Failure::Usage(format!("`{}` cannot be read: {error}", file.display()))
-    })?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::Usage(format!("`{}` cannot be read: {error}", file.display())))?;
     let mut answers = String::new();
     for question in text.lines().filter(|question| !question.trim().is_empty()) {
         // Writing to a string cannot fail.

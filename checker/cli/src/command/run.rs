@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use checker_core::control::Catalog;
 use checker_core::judge::{About, judge};
-use checker_core::observation::{Answer, Facts, Observation, Observed, Origin, Outcome, Time, Unseen};
+use checker_core::observation::{
+    Answer, Facts, Observation, Observed, Origin, Outcome, Time, Unseen,
+};
 use checker_core::plan;
 use checker_core::population::{Organisation, Setting};
 use checker_core::run::{Run, Target};
@@ -74,7 +76,9 @@ pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure
         let (facts, run) = observe_and_judge(&catalog, &subject, arguments, console).await?;
         let run = match &arguments.resource {
             Some(resource) => run.only(resource).ok_or_else(|| {
-                Failure::Usage(format!("no rule speaks of `{resource}` (give the full ARN)"))
+                Failure::Usage(format!(
+                    "no rule speaks of `{resource}` (give the full ARN)"
+                ))
             })?,
             None => run,
         }
@@ -218,4 +222,3 @@ fn not_proven(target: Target) -> Vec<String> {
     }
     gaps
 }
-
