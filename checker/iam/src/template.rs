@@ -43,8 +43,12 @@ impl Template {
     pub(crate) fn parse(text: &str, reading: Reading) -> Self {
         let mut parts = Vec::new();
         let mut rest = text;
+        // Where no brace closes any more there is no variable: without this, a text of openings would cost its square.
+        let after_last_brace = text.rfind('}').map_or(text.len(), |at| text.len() - at);
+        let closes = reading.variables && text.contains('}');
         while let Some(character) = rest.chars().next() {
-            if reading.variables
+            if closes
+                && rest.len() > after_last_brace
                 && let Some(inside) = rest.strip_prefix("${")
                 && let Some((name, after)) = variable(inside)
             {
