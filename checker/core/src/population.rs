@@ -15,10 +15,15 @@ use crate::observation::{Facts, Observation, Time, Unseen};
 pub mod account;
 pub mod call;
 pub mod declaration;
+pub mod detector;
 pub mod environment;
+pub mod event_rule;
+pub mod filter_policy;
 pub mod function;
 pub mod grant;
 pub mod key;
+mod known;
+pub mod log_group;
 pub mod output;
 pub mod parameter;
 pub mod policy;
@@ -28,6 +33,9 @@ pub mod resource;
 pub mod resource_policy;
 pub mod schedule;
 pub mod secret;
+pub mod service_access;
+pub mod topic;
+pub mod trail;
 
 /// What a run is about: the place, the time and the organisation's names.
 #[derive(Debug, Clone)]
@@ -42,6 +50,14 @@ pub struct Setting {
     pub now: Time,
     /// The names that this organisation uses.
     pub organisation: Organisation,
+}
+
+impl Setting {
+    /// ARN of the anomaly detector.
+    fn detector_arn(&self) -> String {
+        let name = self.organisation.detector(&self.stage);
+        format!("arn:aws:lambda:{}:{}:function:{name}", self.region, self.account)
+    }
 }
 
 /// Names that differ between organisations.
@@ -76,6 +92,21 @@ impl Organisation {
     /// Name of the function that rotates secrets.
     pub fn rotation_function(&self, stage: &str) -> String {
         format!("{}secrets-rotation-{stage}", self.namespace)
+    }
+
+    /// Name of the anomaly detector: of its function and of the event rule that feeds it.
+    pub fn detector(&self, stage: &str) -> String {
+        format!("{}secrets-anomaly-{stage}", self.namespace)
+    }
+
+    /// Name of the topic that alerts go to.
+    pub fn alert_topic(&self, stage: &str) -> String {
+        format!("{}platform-alerts-{stage}", self.namespace)
+    }
+
+    /// Name of the log group that keeps a record of every access.
+    pub fn access_log(&self, stage: &str) -> String {
+        format!("/aws/secretsmanager/{}access-{stage}", self.namespace)
     }
 
     /// Full name of a parameter that this module publishes.
@@ -133,6 +164,16 @@ pub enum Noun {
     Resources,
     /// Every event rule on a schedule.
     Schedules,
+    /// The anomaly detector: one item.
+    Detectors,
+    /// The event rule that feeds the detector: one item.
+    EventRules,
+    /// The access log: one item.
+    LogGroups,
+    /// The topic that alerts go to: one item.
+    Topics,
+    /// The trails of the region together: one item.
+    Trails,
 }
 
 /// One thing of a population.
@@ -196,7 +237,7 @@ fn covers(left: &str, right: &str) -> bool {
 
 impl Noun {
     /// All nouns.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 19] = [
         Self::Account,
         Self::Secrets,
         Self::Functions,
@@ -211,6 +252,11 @@ impl Noun {
         Self::Principals,
         Self::Resources,
         Self::Schedules,
+        Self::Detectors,
+        Self::EventRules,
+        Self::LogGroups,
+        Self::Topics,
+        Self::Trails,
     ];
 
     /// The noun with this name in control files.
@@ -235,6 +281,11 @@ impl Noun {
             Self::Principals => "principals",
             Self::Resources => "resources",
             Self::Schedules => "schedules",
+            Self::Detectors => "detectors",
+            Self::EventRules => "event_rules",
+            Self::LogGroups => "log_groups",
+            Self::Topics => "topics",
+            Self::Trails => "trails",
         }
     }
 
@@ -256,6 +307,11 @@ impl Noun {
             Self::Principals => "principal",
             Self::Resources => "resource",
             Self::Schedules => "schedule",
+            Self::Detectors => "detector",
+            Self::EventRules => "rule",
+            Self::LogGroups => "group",
+            Self::Topics => "topic",
+            Self::Trails => "trails",
         }
     }
 
@@ -276,6 +332,11 @@ impl Noun {
             Self::Principals => principal::Principal::ty(),
             Self::Resources => resource::Resource::ty(),
             Self::Schedules => schedule::Scheduled::ty(),
+            Self::Detectors => detector::Detector::ty(),
+            Self::EventRules => event_rule::EventRule::ty(),
+            Self::LogGroups => log_group::LogGroup::ty(),
+            Self::Topics => topic::Topic::ty(),
+            Self::Trails => trail::Trails::ty(),
         }
     }
 
@@ -295,7 +356,12 @@ impl Noun {
             | Self::Parameters
             | Self::Principals
             | Self::Resources
-            | Self::Schedules => &[],
+            | Self::Schedules
+            | Self::Detectors
+            | Self::Trails => &[],
+            Self::EventRules => event_rule::FILTERS,
+            Self::LogGroups => log_group::FILTERS,
+            Self::Topics => topic::FILTERS,
         }
     }
 
@@ -316,6 +382,11 @@ impl Noun {
             Self::Principals => "every role and user of the account",
             Self::Resources => "every deployed resource that carries the module's tag",
             Self::Schedules => "every event rule on a schedule",
+            Self::Detectors => "the anomaly detector",
+            Self::EventRules => "the event rule that feeds the anomaly detector",
+            Self::LogGroups => "the log of every access to a secret",
+            Self::Topics => "the topic that alerts go to",
+            Self::Trails => "the trails that record the region, as one",
         }
     }
 
@@ -335,7 +406,7 @@ impl Noun {
                     "tagging-api",
                     "every secret that the tagging API knows must be on the list",
                 )],
-                Self::Account | Self::Functions | Self::Program | Self::Calls | Self::Declarations | Self::Environments | Self::Keys | Self::Outputs | Self::Parameters | Self::Policies | Self::Principals | Self::Resources | Self::Schedules => Vec::new(),
+                Self::Account | Self::Functions | Self::Program | Self::Calls | Self::Declarations | Self::Environments | Self::Keys | Self::Outputs | Self::Parameters | Self::Policies | Self::Principals | Self::Resources | Self::Schedules | Self::Detectors | Self::EventRules | Self::LogGroups | Self::Topics | Self::Trails => Vec::new(),
             },
             doc: self.doc().to_owned(),
         }
@@ -352,11 +423,16 @@ impl Noun {
             Self::Environments => vec![Observation::FunctionEnvironments],
             Self::Keys => vec![Observation::Secrets, Observation::KeyAliases],
             // Each is asked for by name.
-            Self::Outputs => Vec::new(),
+            Self::Outputs
+            | Self::Detectors
+            | Self::EventRules
+            | Self::LogGroups
+            | Self::Topics => Vec::new(),
             Self::Parameters => vec![Observation::Parameters],
             Self::Policies | Self::Principals => vec![Observation::Authorization],
             Self::Resources => vec![Observation::ModuleResources],
             Self::Schedules => vec![Observation::Schedules, Observation::Secrets],
+            Self::Trails => vec![Observation::Trails],
         }
     }
 
@@ -382,6 +458,11 @@ impl Noun {
             Self::Principals => principal::items(facts, setting),
             Self::Resources => resource::items(facts, setting),
             Self::Schedules => schedule::items(facts, setting),
+            Self::Detectors => Ok(detector::items(facts, setting, reads)),
+            Self::EventRules => Ok(event_rule::items(facts, setting, reads)),
+            Self::LogGroups => Ok(log_group::items(facts, setting, reads)),
+            Self::Topics => Ok(topic::items(facts, setting, reads)),
+            Self::Trails => trail::items(facts, setting, reads),
         }
     }
 
@@ -389,7 +470,7 @@ impl Noun {
     pub fn missing_from(self, facts: &Facts) -> Result<Vec<String>, Unseen> {
         match self {
             Self::Secrets => secret::missing(facts),
-            Self::Account | Self::Functions | Self::Program | Self::Calls | Self::Declarations | Self::Environments | Self::Keys | Self::Outputs | Self::Parameters | Self::Policies | Self::Principals | Self::Resources | Self::Schedules => Ok(Vec::new()),
+            Self::Account | Self::Functions | Self::Program | Self::Calls | Self::Declarations | Self::Environments | Self::Keys | Self::Outputs | Self::Parameters | Self::Policies | Self::Principals | Self::Resources | Self::Schedules | Self::Detectors | Self::EventRules | Self::LogGroups | Self::Topics | Self::Trails => Ok(Vec::new()),
         }
     }
 }
