@@ -111,7 +111,9 @@ impl Delivery {
                 Err(DeliveryError::Both(Box::new(record), Box::new(alert)))
             }
         };
-        measure(assessment);
+        if sent.is_ok() {
+            measure(assessment);
+        }
         sent
     }
 

@@ -11,26 +11,27 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::{ROTATION, allowed_read, changed};
 
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     /// Answers of the log and of the topic that fail before they succeed.
-    failing_logs: usize,
-    failing_topic: usize,
-    denied_topic: bool,
-    reject: bool,
-    forget_stream: bool,
-    streams: usize,
-    records: Vec<Value>,
-    published: Vec<String>,
+    pub(crate) failing_logs: usize,
+    pub(crate) failing_topic: usize,
+    pub(crate) denied_topic: bool,
+    pub(crate) reject: bool,
+    pub(crate) forget_stream: bool,
+    pub(crate) streams: usize,
+    pub(crate) records: Vec<Value>,
+    pub(crate) published: Vec<String>,
 }
 
-struct Server {
-    state: Arc<Mutex<State>>,
+pub(crate) struct Server {
+    pub(crate) state: Arc<Mutex<State>>,
+    pub(crate) url: String,
     settings: Settings,
     delivery: Delivery,
 }
 
 impl Server {
-    async fn start(state: State) -> Self {
+    pub(crate) async fn start(state: State) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(state));
@@ -59,6 +60,7 @@ impl Server {
         let delivery = Delivery::from_environment(&environment, &settings).unwrap();
         Self {
             state,
+            url,
             settings,
             delivery,
         }
@@ -154,7 +156,7 @@ fn answer(state: &mut State, target: &str, body: &str) -> (u16, String) {
     (200, "<PublishResponse><PublishResult><MessageId>m</MessageId></PublishResult></PublishResponse>".to_owned())
 }
 
-fn alarming() -> String {
+pub(crate) fn alarming() -> String {
     changed(&[(
         "/userIdentity",
         json!({"type": "Root", "arn": "arn:aws:iam::111122223333:root"}),

@@ -5,7 +5,10 @@
 mod corpus;
 mod delivery;
 mod identities;
+mod process;
 mod records;
+#[path = "../../../host/tests/process/runtime_api.rs"]
+mod runtime_api;
 mod signals;
 
 use anomaly_detector::{Assessment, Rules, assess};

@@ -15,4 +15,7 @@ mod generated;
 mod identity_provider;
 mod oauth;
 mod postgres_server;
+mod process;
+#[path = "../../../host/tests/process/runtime_api.rs"]
+mod runtime_api;
 mod secrets_server;

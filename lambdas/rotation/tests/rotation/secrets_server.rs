@@ -47,6 +47,7 @@ pub(crate) struct State {
 pub(crate) struct Server {
     pub(crate) state: Arc<Mutex<State>>,
     pub(crate) rotator: Rotator,
+    pub(crate) url: String,
 }
 
 impl Server {
@@ -81,7 +82,11 @@ impl Server {
         let mut rotator = Rotator::from_environment(&environment).unwrap();
         rotator.secrets = aws_sdk_secretsmanager::Client::new(&config);
         rotator.settle = Duration::from_millis(1);
-        Self { state, rotator }
+        Self {
+            state,
+            rotator,
+            url,
+        }
     }
 
     /// A secret of a type; `current` is its first value, if it has one.
