@@ -51,6 +51,9 @@ struct Case {
 struct Change {
     /// The question's name, such as `secrets` or `function`.
     question: String,
+    /// Only where the question names something with this text in it, such as a function of this name.
+    #[serde(default)]
+    about: Option<String>,
     /// The member of the answer that holds the rows, where the answer itself is no list.
     #[serde(default)]
     within: Option<String>,
@@ -257,7 +260,12 @@ fn apply(observed: &mut [Observed], change: &Change) -> usize {
             || question.as_object().unwrap().keys().next().unwrap().clone(),
             str::to_owned,
         );
-        if name != change.question {
+        let is_about = |text: &String| {
+            question
+                .get(&name)
+                .is_some_and(|it| it.to_string().contains(text))
+        };
+        if name != change.question || !change.about.as_ref().is_none_or(is_about) {
             continue;
         }
         if let Some(code) = &change.unseen {
