@@ -83,6 +83,16 @@ impl State {
             .map(String::as_str)
     }
 
+    /// The customer's or AWS's key that a topic is encrypted with.
+    pub(crate) fn key(&self, topic_arn: &str) -> Option<&str> {
+        let key = self
+            .topics
+            .get(topic_arn)?
+            .attributes
+            .get("KmsMasterKeyId")?;
+        Some(key.as_str()).filter(|key| !key.is_empty())
+    }
+
     fn topic(&self, arn: &str) -> Result<&Topic, ApiError> {
         self.topics.get(arn).ok_or_else(no_topic)
     }

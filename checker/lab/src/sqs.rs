@@ -3,7 +3,7 @@
 //! Messages become invisible when received, come back after the visibility timeout, move to the dead-letter queue
 //! after `maxReceiveCount`, and are gone after the retention period. A handler never waits: a long poll that finds
 //! nothing is asked again by the server until its time is up. First-in-first-out queues are refused; MD5 digests are
-//! left out of answers. A queue's policy is stored and, for deliveries by other services, decided in [`State::deliver`].
+//! left out of answers. A queue's policy is stored and, for deliveries by other services, decided in [`deliver_as_service`].
 
 mod attributes;
 mod messages;
@@ -13,8 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::iam::resource_access::ActingService;
-use crate::ids::Ids;
+use crate::iam::resource_access::{ActingService, may_use_key};
 use crate::service::{Answer, ApiError, Call, page};
 use crate::tagging::Tags;
 use crate::world::World;
@@ -102,36 +101,53 @@ pub(crate) fn deliver(
     }
 }
 
-impl State {
-    /// Puts a message of a service into a queue.
-    pub(crate) fn deliver(
-        &mut self,
-        ids: &mut Ids,
-        now: DateTime<Utc>,
-        queue_arn: &str,
-        body: String,
-        message_attributes: BTreeMap<String, Value>,
-        sender: ActingService<'_>,
-    ) -> Result<(), Undelivered> {
-        let queue = self.queues.get_mut(queue_arn).ok_or(Undelivered::NoQueue)?;
-        if !sender.may("sqs:SendMessage", queue_arn, queue.attributes.get("Policy")) {
-            return Err(Undelivered::NoPermission);
-        }
-        if body.len() > queue.attributes.maximum_message_size() {
-            return Err(Undelivered::TooLong);
-        }
-        let delay = queue.attributes.delay();
-        queue.messages.push_back(Message::new(
-            ids,
-            now,
-            body,
-            message_attributes,
-            sender.principal,
-            delay,
-        ));
-        Ok(())
+/// Puts a message of a service into a queue, if the queue's policy and its key let the service in.
+pub(crate) fn deliver_as_service(
+    world: &mut World,
+    now: DateTime<Utc>,
+    queue_arn: &str,
+    body: String,
+    message_attributes: BTreeMap<String, Value>,
+    sender: ActingService<'_>,
+) -> Result<(), Undelivered> {
+    let queue = world
+        .sqs
+        .queues
+        .get(queue_arn)
+        .ok_or(Undelivered::NoQueue)?;
+    let region = queue_arn.split(':').nth(3).unwrap_or_default();
+    if !sender.may("sqs:SendMessage", queue_arn, queue.attributes.get("Policy"))
+        || !may_use_key(
+            world,
+            queue.attributes.get("KmsMasterKeyId"),
+            region,
+            sender,
+        )
+    {
+        return Err(Undelivered::NoPermission);
     }
+    let queue = world
+        .sqs
+        .queues
+        .get_mut(queue_arn)
+        .ok_or(Undelivered::NoQueue)?;
+    if body.len() > queue.attributes.maximum_message_size() {
+        return Err(Undelivered::TooLong);
+    }
+    let delay = queue.attributes.delay();
+    let message = Message::new(
+        &mut world.ids,
+        now,
+        body,
+        message_attributes,
+        sender.principal,
+        delay,
+    );
+    queue.messages.push_back(message);
+    Ok(())
+}
 
+impl State {
     /// The text of a queue's policy; `None` when it has none or there is no queue.
     pub(crate) fn policy(&self, queue_arn: &str) -> Option<&str> {
         self.queues.get(queue_arn)?.attributes.get("Policy")

@@ -121,6 +121,14 @@ fn put(world: &mut World, call: &Call<'_>) -> Answer {
         }
         (_, None) => None,
     };
+    if let Some(key) = key_id.as_deref().filter(|key| *key != "alias/aws/ssm")
+        && !world.kms.usable(call.region, call.account, key)
+    {
+        return Err(ApiError::new(
+            "InvalidKeyId",
+            format!("{key} does not exist or does not encrypt."),
+        ));
+    }
     let sealed = format!("AQICAH{}=", world.ids.alphanumeric(121));
     let arn = format!(
         "arn:aws:ssm:{}:{}:parameter/{}",

@@ -329,3 +329,48 @@ async fn queues_are_refused_like_on_aws() {
             .is_queue_does_not_exist()
     );
 }
+
+#[tokio::test]
+async fn a_key_that_does_not_let_the_service_in_stops_the_message() {
+    let both = start().await;
+    let topic = both.topic("alerts").await;
+    let kms = aws_sdk_kms::Client::new(&both.lab.sdk_config());
+    let policy = |service: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::{}:root"}},"Action":"kms:*","Resource":"*"}},{{"Effect":"Allow","Principal":{{"Service":"{service}"}},"Action":["kms:GenerateDataKey*","kms:Decrypt"],"Resource":"*"}}]}}"#,
+            both.lab.account()
+        )
+    };
+    for (name, service, expected) in [
+        ("right", "sns.amazonaws.com", 1),
+        ("wrong", "events.amazonaws.com", 0),
+    ] {
+        let key = kms
+            .create_key()
+            .policy(policy(service))
+            .send()
+            .await
+            .unwrap();
+        let url = both.queue(name, Some(&topic)).await;
+        let set = both.sqs.set_queue_attributes().queue_url(&url);
+        let key = key.key_metadata().unwrap().arn().unwrap();
+        set.attributes(QueueAttributeName::KmsMasterKeyId, key)
+            .send()
+            .await
+            .unwrap();
+        let subscribe = both.sns.subscribe().topic_arn(&topic).protocol("sqs");
+        subscribe
+            .endpoint(both.arn("sqs", name))
+            .send()
+            .await
+            .unwrap();
+        both.sns
+            .publish()
+            .topic_arn(&topic)
+            .message("x")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(both.receive(&url).await.len(), expected, "{name}");
+    }
+}

@@ -56,14 +56,14 @@ pub(super) fn deliver(world: &mut World, now: DateTime<Utc>, event: &Value, orde
     let input = input(now, event, order);
     let target = order.target.arn.as_str();
     let delivered = match target.split(':').nth(2).unwrap_or_default() {
-        "sqs" => world
-            .sqs
-            .deliver(&mut world.ids, now, target, input, BTreeMap::new(), service)
-            .map_err(|refused| match refused {
-                Undelivered::NoQueue => Failure::NoResource,
-                Undelivered::NoPermission => Failure::NoPermission,
-                Undelivered::TooLong => Failure::Rejected,
-            }),
+        "sqs" => {
+            crate::sqs::deliver_as_service(world, now, target, input, BTreeMap::new(), service)
+                .map_err(|refused| match refused {
+                    Undelivered::NoQueue => Failure::NoResource,
+                    Undelivered::NoPermission => Failure::NoPermission,
+                    Undelivered::TooLong => Failure::Rejected,
+                })
+        }
         "sns" => {
             let notification = Notification {
                 subject: None,
@@ -150,17 +150,7 @@ fn bury(
         ("RULE_ARN".to_owned(), text(&order.rule_arn)),
         ("TARGET_ARN".to_owned(), text(&order.target.arn)),
     ]);
-    world
-        .sqs
-        .deliver(
-            &mut world.ids,
-            now,
-            queue,
-            event.to_string(),
-            attributes,
-            service,
-        )
-        .ok();
+    crate::sqs::deliver_as_service(world, now, queue, event.to_string(), attributes, service).ok();
 }
 
 fn input(now: DateTime<Utc>, event: &Value, order: &Order) -> String {

@@ -7,6 +7,8 @@ use checker_iam::{
     Action, Context, Layers, Policy, PolicyKind, PolicySet, Principal, Request, Resource, decide,
 };
 
+use crate::world::World;
+
 /// A service that acts for a resource of an account.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ActingService<'a> {
@@ -54,6 +56,30 @@ impl ActingService<'_> {
         };
         decide(&request, &layers).is_allowed()
     }
+}
+
+/// Whether a service may write what is encrypted with a key: no key, or one whose policy lets it.
+///
+/// A key that AWS manages for another service (`alias/aws/...`) lets no service in but that one.
+pub(crate) fn may_use_key(
+    world: &World,
+    key: Option<&str>,
+    region: &str,
+    service: ActingService<'_>,
+) -> bool {
+    let Some(key) = key else {
+        return true;
+    };
+    if !world.kms.usable(region, &world.account, key) || key.contains("alias/aws/") {
+        return false;
+    }
+    let arn = world.kms.arn_of(region, &world.account, key);
+    let Some(key) = arn.and_then(|arn| world.kms.by_arn(arn)) else {
+        return false;
+    };
+    ["kms:GenerateDataKey", "kms:Decrypt"]
+        .iter()
+        .all(|action| service.may(action, &key.arn, Some(&key.policy)))
 }
 
 /// Whether a role may do something on a resource of its account, for services that act with a role's rights.

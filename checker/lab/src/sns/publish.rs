@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use super::{filter, invalid};
-use crate::iam::resource_access::ActingService;
+use crate::iam::resource_access::{ActingService, may_use_key};
 use crate::service::{Answer, ApiError, Call};
 use crate::world::{AsyncInvoke, InvokeSource, Later, World};
 
@@ -28,7 +28,7 @@ pub(crate) struct Notification {
 pub(crate) enum PublishRefused {
     /// There is no such topic.
     NoTopic,
-    /// The topic's policy doesn't let the service in.
+    /// The topic's policy or its key doesn't let the service in.
     NoPermission,
 }
 
@@ -50,6 +50,17 @@ pub(super) fn publish(world: &mut World, call: &Call<'_>) -> Answer {
         return Err(invalid("the lab serves no FIFO topics"));
     }
     world.sns.topic(topic)?;
+    if let Some(key) = world
+        .sns
+        .key(topic)
+        .filter(|key| !key.contains("alias/aws/"))
+        && !world.kms.usable(call.region, call.account, key)
+    {
+        return Err(ApiError::new(
+            "KMSDisabled",
+            format!("{key} does not exist or does not encrypt."),
+        ));
+    }
     let topic = topic.to_owned();
     let message = call.required("Message")?;
     let subject = call.text("Subject").map(str::to_owned);
@@ -99,7 +110,10 @@ pub(crate) fn publish_as_service(
     service: ActingService<'_>,
 ) -> Result<String, PublishRefused> {
     let policy = world.sns.policy(topic).ok_or(PublishRefused::NoTopic)?;
-    if !service.may("sns:Publish", topic, Some(policy)) {
+    let region = topic.split(':').nth(3).unwrap_or_default();
+    let let_in = service.may("sns:Publish", topic, Some(policy))
+        && may_use_key(world, world.sns.key(topic), region, service);
+    if !let_in {
         return Err(PublishRefused::NoPermission);
     }
     Ok(fan_out(world, now, topic, notification))
@@ -202,8 +216,8 @@ fn send(
             } else {
                 (envelope.to_string(), BTreeMap::new())
             };
-            let sent = world.sqs.deliver(
-                &mut world.ids,
+            let sent = crate::sqs::deliver_as_service(
+                world,
                 now,
                 &receiver.endpoint,
                 body.clone(),
@@ -212,10 +226,7 @@ fn send(
             );
             if let (Err(_), Some(queue)) = (sent, &receiver.dead_letters) {
                 // A dead-letter queue that refuses too loses the message, as on AWS.
-                world
-                    .sqs
-                    .deliver(&mut world.ids, now, queue, body, attributes, service)
-                    .ok();
+                crate::sqs::deliver_as_service(world, now, queue, body, attributes, service).ok();
             }
         }
         "lambda" => {
