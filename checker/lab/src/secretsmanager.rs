@@ -142,7 +142,10 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
     let before = call
         .text("SecretId")
         .and_then(|id| world.secretsmanager.arn_of(call.region, id))
-        .map(|arn| (arn.to_owned(), world.secretsmanager.told(arn)));
+        .map(|arn| {
+            let state = &world.secretsmanager;
+            (arn.to_owned(), state.told(arn), state.rotates(arn))
+        });
     let answer = match call.operation {
         "CreateSecret" => secrets::create(world, call),
         "DescribeSecret" => secrets::describe(world, call),
@@ -167,8 +170,12 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
         "ValidateResourcePolicy" => policies::validate(world, call),
         _ => Err(call.unserved()),
     };
-    if let Some((arn, before)) = before {
+    if let Some((arn, before, rotated)) = before {
         world.secretsmanager.tell(&arn, &before);
+        let stopped = rotated && !world.secretsmanager.rotates(&arn);
+        if stopped && call.operation != "CancelRotateSecret" {
+            crate::trail::service_event(world, &arn, "RotationAbandoned", None, call.now);
+        }
     }
     world.secretsmanager.synchronise();
     crate::trail::labels(world, call.now);
@@ -240,6 +247,12 @@ impl State {
             })
             .filter(|(label, _)| label != "AWSPENDING" && label != "AWSPREVIOUS")
             .collect()
+    }
+
+    /// Whether a rotation of a secret is in progress.
+    fn rotates(&self, arn: &str) -> bool {
+        let secret = self.secrets.get(arn);
+        secret.is_some_and(|secret| secret.rotation.running.is_some())
     }
 
     /// Notes the labels that are on another version than before.

@@ -295,17 +295,24 @@ async fn respond(
             if let Ok(body) = Limited::new(body, RESPONSE_LIMIT).collect().await {
                 api.end(id, Ended::Answer(body.to_bytes()))
             } else {
-                let text = "Response payload size exceeded maximum allowed payload size (6291556 bytes).";
+                let text =
+                    "Response payload size exceeded maximum allowed payload size (6291556 bytes).";
                 api.end(id, failure("Function.ResponseSizeTooLarge", id, text));
                 status(StatusCode::PAYLOAD_TOO_LARGE)
             }
         }
         (Method::POST, ["invocation", id, "error"]) => {
-            let body = body.collect().await.map(http_body_util::Collected::to_bytes);
+            let body = body
+                .collect()
+                .await
+                .map(http_body_util::Collected::to_bytes);
             api.end(id, Ended::Failure(body.unwrap_or_default()))
         }
         (Method::POST, ["init", "error"]) => {
-            let body = body.collect().await.map(http_body_util::Collected::to_bytes);
+            let body = body
+                .collect()
+                .await
+                .map(http_body_util::Collected::to_bytes);
             api.fail_init(body.unwrap_or_default()).await
         }
         _ => status(StatusCode::NOT_FOUND),

@@ -21,8 +21,16 @@ async fn prepared(stage: &Stage, mode: &str) -> aws_sdk_sqs::Client {
         .await
         .unwrap();
     let sqs = aws_sdk_sqs::Client::new(&stage.lab.sdk_config());
-    sqs.create_queue().queue_name("failed").send().await.unwrap();
-    let queue = format!("arn:aws:sqs:{}:{}:failed", stage.lab.region(), stage.lab.account());
+    sqs.create_queue()
+        .queue_name("failed")
+        .send()
+        .await
+        .unwrap();
+    let queue = format!(
+        "arn:aws:sqs:{}:{}:failed",
+        stage.lab.region(),
+        stage.lab.account()
+    );
     let destination = OnFailure::builder().destination(queue).build();
     stage
         .lambda
@@ -37,7 +45,9 @@ async fn prepared(stage: &Stage, mode: &str) -> aws_sdk_sqs::Client {
 
 async fn send(stage: &Stage) {
     let invoke = stage.lambda.invoke().function_name("worker");
-    let invoke = invoke.invocation_type(InvocationType::Event).payload(Blob::new(r#"{"a":1}"#));
+    let invoke = invoke
+        .invocation_type(InvocationType::Event)
+        .payload(Blob::new(r#"{"a":1}"#));
     assert_eq!(invoke.send().await.unwrap().status_code, 202);
     stage.lab.settle().await;
 }
@@ -45,16 +55,33 @@ async fn send(stage: &Stage) {
 /// How often the function ran, by its log.
 async fn runs(stage: &Stage) -> usize {
     let logs = aws_sdk_cloudwatchlogs::Client::new(&stage.lab.sdk_config());
-    let found = logs.filter_log_events().log_group_name("/aws/lambda/worker").filter_pattern("START");
+    let found = logs
+        .filter_log_events()
+        .log_group_name("/aws/lambda/worker")
+        .filter_pattern("START");
     found.send().await.map_or(0, |found| found.events().len())
 }
 
 async fn failed(sqs: &aws_sdk_sqs::Client) -> Vec<Value> {
-    let url = sqs.get_queue_url().queue_name("failed").send().await.unwrap().queue_url;
-    let received = sqs.receive_message().set_queue_url(url).max_number_of_messages(10);
+    let url = sqs
+        .get_queue_url()
+        .queue_name("failed")
+        .send()
+        .await
+        .unwrap()
+        .queue_url;
+    let received = sqs
+        .receive_message()
+        .set_queue_url(url)
+        .max_number_of_messages(10);
     let received = received.send().await.unwrap();
-    let bodies = received.messages().iter().filter_map(|message| message.body());
-    bodies.map(|body| serde_json::from_str(body).unwrap()).collect()
+    let bodies = received
+        .messages()
+        .iter()
+        .filter_map(|message| message.body());
+    bodies
+        .map(|body| serde_json::from_str(body).unwrap())
+        .collect()
 }
 
 #[tokio::test]

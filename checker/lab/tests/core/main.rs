@@ -13,5 +13,7 @@ mod keys;
 mod lambda;
 mod protocol;
 mod rotation;
+mod schedule;
 mod secrets;
 mod stage;
+mod telling;
