@@ -169,7 +169,6 @@ fn row(control: &Control) -> serde_json::Value {
 }
 
 fn page(control: &Control) -> String {
-    use std::fmt::Write as _;
     let mut page = format!(
         "{} {}\nseverity {}, owner {}, {}\n\n{}\n",
         control.id,
@@ -180,13 +179,12 @@ fn page(control: &Control) -> String {
         control.statement.trim()
     );
     for parameter in &control.parameters {
-        // Writing to a string cannot fail.
-        let _ = write!(page, "\nparameter {} = {}", parameter.name, parameter.value);
+        page.push_str(&format!("\nparameter {} = {}", parameter.name, parameter.value));
     }
     for check in &control.checks {
-        let _ = write!(page, "\n\n{}", check.id());
+        page.push_str(&format!("\n\n{}", check.id()));
         for rule in check.rule_ids() {
-            let _ = write!(page, "\n  {rule}");
+            page.push_str(&format!("\n  {rule}"));
         }
     }
     page.push('\n');
