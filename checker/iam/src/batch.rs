@@ -92,9 +92,9 @@ pub(crate) fn answer(
         .map()
         .and_then(|members| members.iter().find(|(name, _)| name == "id"))
         .map_or(Value::Null, |(_, id)| id.to_value());
-    let result = match &node {
-        Node::Map(members) => judge(&Question { members }),
-        other => Err(format!("expected an object, found {}", other.kind())),
+    let result = match node.map() {
+        Some(members) => judge(&Question { members }),
+        None => Err(format!("expected an object, found {}", node.kind())),
     };
     let mut object = serde_json::Map::new();
     object.insert("id".to_owned(), id);
@@ -134,14 +134,6 @@ impl<'a> Question<'a> {
             .ok_or_else(|| format!("`{name}` is missing"))?;
         node.text()
             .ok_or_else(|| format!("`{name}`: expected a string, found {}", node.kind()))
-    }
-
-    /// A member that has to be one policy.
-    pub(crate) fn policy(&self, name: &str, kind: PolicyKind) -> Result<Policy, String> {
-        let node = self
-            .get(name)
-            .ok_or_else(|| format!("`{name}` is missing"))?;
-        policy(node, kind, name)
     }
 }
 

@@ -103,11 +103,6 @@ impl PolicySet {
                     .map(move |statement| (at, statement))
             })
     }
-
-    /// Whether two sets are the very same object.
-    pub(crate) fn same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.inner, &other.inner)
-    }
 }
 
 impl From<Vec<Policy>> for PolicySet {

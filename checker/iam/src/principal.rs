@@ -187,20 +187,6 @@ impl Principal {
             Kind::Service | Kind::Provider | Kind::Anonymous => None,
         }
     }
-
-    /// The name of the role that a role or session stands for.
-    pub(crate) fn role_name(&self) -> Option<&str> {
-        match &self.kind {
-            Kind::Role => self.text.rsplit_once('/').map(|(_, name)| name),
-            Kind::Session { role } => Some(role),
-            Kind::Root
-            | Kind::User
-            | Kind::FederatedUser
-            | Kind::Service
-            | Kind::Provider
-            | Kind::Anonymous => None,
-        }
-    }
 }
 
 impl Kind {

@@ -123,7 +123,7 @@ impl Template {
                 Part::Variable(variable) => match value(variable) {
                     Some(text) => tokens.extend(text.chars().map(Token::Substituted)),
                     None => {
-                        tokens.extend(variable.default.as_ref()?.chars().map(Token::Substituted))
+                        tokens.extend(variable.default.as_ref()?.chars().map(Token::Substituted));
                     }
                 },
             }

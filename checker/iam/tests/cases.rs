@@ -1,5 +1,5 @@
 //! The named cases of `data/cases.jsonl`: single decisions, and statements to prove.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! Decisions against case files: the outside corpus of hard identity cases, and our own cases by name.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use serde_json::{Value, json};
 

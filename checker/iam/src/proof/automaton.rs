@@ -158,10 +158,11 @@ impl Table {
 
     /// The place and those that follow it without a character.
     fn closure(&self, place: Place) -> impl Iterator<Item = Place> {
-        let stars = (place..)
-            .take_while(|at| self.step(*at).is_some_and(|step| step.many))
-            .count();
-        place..=place.saturating_add(u32::try_from(stars).unwrap_or(u32::MAX))
+        let mut last = place;
+        while self.step(last).is_some_and(|step| step.many) {
+            last = last.saturating_add(1);
+        }
+        place..=last
     }
 
     /// Where a character leads.
@@ -388,7 +389,7 @@ impl Walk {
             strangers.extend(
                 pool.chars()
                     .find(|character| asked.binary_search(character).is_err()),
-            )
+            );
         };
         if words || names || segments || anything {
             // Lower case first: actions know no other.

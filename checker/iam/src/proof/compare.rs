@@ -139,7 +139,7 @@ pub fn compare(
                 doubt = doubt.or(Some(Comparison::Possible {
                     because,
                     witness: access(witness),
-                }))
+                }));
             }
             Found::Capped(because) => doubt = doubt.or(Some(Comparison::Unknown { because })),
         }

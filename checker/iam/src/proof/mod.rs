@@ -12,6 +12,7 @@
 
 mod automaton;
 pub(crate) mod compare;
+mod conditions;
 mod formula;
 mod key;
 mod language;
@@ -239,7 +240,7 @@ pub fn nobody_can_as(
             Answer::Proved => {}
             found @ Answer::Counterexample(_) => return Ok(found),
             unsure @ (Answer::Possible { .. } | Answer::Unknown { .. }) => {
-                doubt = doubt.or(Some(unsure))
+                doubt = doubt.or(Some(unsure));
             }
         }
     }

@@ -67,7 +67,7 @@ pub(crate) fn fillings(
             let current = paired.first(&condition.key).map(str::to_owned);
             match (current, template.parts()) {
                 (Some(value), [Part::Variable(variable)]) if !paired.has(&variable.key) => {
-                    paired.set(&variable.written, [value])
+                    paired.set(&variable.written, [value]);
                 }
                 _ => {
                     for variable in template.variables() {

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::automaton::Product;
+use super::conditions::{Atoms, Meaning};
 use super::formula::{Formula, satisfy};
 use super::key::KeyModel;
 use super::language::{Language, any_action};
@@ -17,13 +18,13 @@ use super::target::Target;
 use super::{Limits, ProofError, Witness};
 use crate::action::Action;
 use crate::arn::{Resource, Short};
-use crate::condition::{Comparison, Condition, Outcome, Quantifier, Test, Values};
+use crate::condition::{Test, Values};
 use crate::decision::{allows, decide, needs_resource_policy};
 use crate::glob::{Glob, Token, tokens};
 use crate::layers::{Layer, Layers, PolicySet};
 use crate::policy::{Effect, ResourceMatcher, ResourcePattern, Resources, Statement};
 use crate::principal::{Kind, Reach};
-use crate::request::{Context, Request};
+use crate::request::Request;
 use crate::template::Template;
 
 /// Where a clause counts.
@@ -33,6 +34,9 @@ pub(crate) enum Part {
     Candidate,
     Reference,
 }
+
+/// Picks clauses by where they count, their effect and how they reach the caller.
+type Wanted<'w> = &'w dyn Fn(Part, Effect, Reach) -> bool;
 
 /// A statement as it bears on the caller.
 #[derive(Debug, Clone)]
@@ -74,40 +78,9 @@ pub(crate) struct Scene<'a> {
     /// Wildcards of resource patterns may cross colons, where that lets more through.
     pub(crate) crossing: bool,
     pub(crate) limits: Limits,
-    keys: BTreeMap<Box<str>, KeyModel>,
-    atoms: Atoms,
-    refuted: HashSet<Formula>,
-}
-
-/// What an atom stands for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Meaning {
-    Alternative(Box<str>, usize),
-    Several(Box<str>),
-    Member(Box<str>, usize),
-    Opaque(String),
-}
-
-#[derive(Debug, Default)]
-struct Atoms {
-    numbers: HashMap<Meaning, u32>,
-    meanings: Vec<Meaning>,
-}
-
-impl Atoms {
-    fn atom(&mut self, meaning: Meaning) -> Formula {
-        if let Some(known) = self.numbers.get(&meaning) {
-            return Formula::Atom(*known);
-        }
-        let number = u32::try_from(self.meanings.len()).unwrap_or(u32::MAX);
-        self.numbers.insert(meaning.clone(), number);
-        self.meanings.push(meaning);
-        Formula::Atom(number)
-    }
-
-    fn meaning(&self, atom: u32) -> Option<&Meaning> {
-        self.meanings.get(usize::try_from(atom).ok()?)
-    }
+    pub(super) keys: BTreeMap<Box<str>, KeyModel>,
+    pub(super) atoms: Atoms,
+    pub(super) refuted: HashSet<Formula>,
 }
 
 impl<'a> Scene<'a> {
@@ -163,7 +136,7 @@ impl<'a> Scene<'a> {
                 match self.solve(&action, resource, &memo.0)? {
                     Found::Nothing => {}
                     Found::Possible(atoms, witness) => {
-                        possible = possible.or(Some((atoms, witness)))
+                        possible = possible.or(Some((atoms, witness)));
                     }
                     end @ (Found::Confirmed(_) | Found::Capped(_)) => return Ok(end),
                 }
@@ -197,7 +170,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Whether the clause can be what lets a request through.
-    fn grants(&self, clause: &Clause<'_>) -> bool {
+    fn grants(clause: &Clause<'_>) -> bool {
         clause.statement.effect == Effect::Allow
             && match clause.part {
                 Part::Layer(layer) => matches!(layer, Layer::Identity | Layer::Resource),
@@ -221,45 +194,44 @@ impl<'a> Scene<'a> {
             || relevant
                 .iter()
                 .filter_map(|at| self.clauses.get(*at))
-                .any(|clause| self.grants(clause))
+                .any(|clause| Self::grants(clause))
     }
 
     /// One action for every combination of clauses that an action of the target can be about.
     fn actions(&self, target: &Target) -> Option<Vec<(Action, Vec<usize>)>> {
-        let texts = match target.exact_actions() {
-            Some(exact) => exact,
-            None => {
-                let mut product = Product::over(vec![any_action()]);
-                product.demand(target.action_languages());
-                let granting: Vec<&Clause<'_>> = self
-                    .clauses
+        let texts = if let Some(exact) = target.exact_actions() {
+            exact
+        } else {
+            let mut product = Product::over(vec![any_action()]);
+            product.demand(target.action_languages());
+            let granting: Vec<&Clause<'_>> = self
+                .clauses
+                .iter()
+                .filter(|clause| Self::grants(clause))
+                .collect();
+            if !self.grants_without_clause()
+                && granting
                     .iter()
-                    .filter(|clause| self.grants(clause))
-                    .collect();
-                if !self.grants_without_clause()
-                    && granting
+                    .all(|clause| !clause.statement.actions.negated)
+            {
+                product.demand(
+                    granting
                         .iter()
-                        .all(|clause| !clause.statement.actions.negated)
-                {
-                    product.demand(
-                        granting
-                            .iter()
-                            .flat_map(|clause| clause.statement.actions.languages()),
-                    );
-                }
-                for clause in &self.clauses {
-                    clause
-                        .statement
-                        .actions
-                        .languages()
-                        .for_each(|language| product.distinguish_if_relevant(language));
-                }
-                let explored = product.explore(self.limits.states);
-                if !explored.complete {
-                    return None;
-                }
-                explored.texts
+                        .flat_map(|clause| clause.statement.actions.languages()),
+                );
             }
+            for clause in &self.clauses {
+                clause
+                    .statement
+                    .actions
+                    .languages()
+                    .for_each(|language| product.distinguish_if_relevant(language));
+            }
+            let explored = product.explore(self.limits.states);
+            if !explored.complete {
+                return None;
+            }
+            explored.texts
         };
         let mut seen = HashSet::new();
         let mut found = Vec::new();
@@ -297,11 +269,11 @@ impl<'a> Scene<'a> {
             .collect();
         let granting: Vec<&Resources> = clauses
             .iter()
-            .filter(|clause| self.grants(clause))
+            .filter(|clause| Self::grants(clause))
             .filter_map(|clause| clause.statement.resources.as_ref())
             .collect();
         let all_positive = granting.len()
-            == clauses.iter().filter(|clause| self.grants(clause)).count()
+            == clauses.iter().filter(|clause| Self::grants(clause)).count()
             && granting.iter().all(|resources| !resources.negated);
         let mut texts = Vec::new();
         for asked in target.asked() {
@@ -353,7 +325,7 @@ impl<'a> Scene<'a> {
                 .iter()
                 .map(|clause| self.pattern_matches(clause, &resource))
                 .collect();
-            let owner = if self.names_resource_account(&clauses) {
+            let owner = if Self::names_resource_account(&clauses) {
                 request.owner().map(str::to_owned)
             } else {
                 None
@@ -406,7 +378,7 @@ impl<'a> Scene<'a> {
         fixed.chain(named).collect()
     }
 
-    fn names_resource_account(&self, clauses: &[&Clause<'_>]) -> bool {
+    fn names_resource_account(clauses: &[&Clause<'_>]) -> bool {
         clauses
             .iter()
             .flat_map(|clause| &clause.statement.conditions)
@@ -493,14 +465,14 @@ impl<'a> Scene<'a> {
         }
     }
 
-    fn is_open(&self, template: &Template) -> bool {
+    pub(super) fn is_open(&self, template: &Template) -> bool {
         template
             .variables()
             .any(|variable| self.known(&variable.key).is_none())
     }
 
     /// The values of a key where they follow from the caller or were given; `None` for an open key.
-    fn known(&self, key: &str) -> Option<Values<'_>> {
+    pub(super) fn known(&self, key: &str) -> Option<Values<'_>> {
         if self.base.context.has(key) {
             return Some(self.base.values(key));
         }
@@ -570,25 +542,25 @@ impl<'a> Scene<'a> {
             return Ok(Found::Nothing);
         };
         let request = request.in_context(self.context(&keys, &values));
-        self.confirm(request, opaque, relevant)
+        self.confirm(&request, opaque, relevant)
     }
 
     /// Runs the request through the decision engine; where opaque atoms stand in the way, tries to fill them.
     fn confirm(
         &self,
-        request: Request,
+        request: &Request,
         mut opaque: Vec<String>,
         relevant: &[usize],
     ) -> Result<Found, ProofError> {
-        if self.reaches_goal(&request) {
-            return Ok(Found::Confirmed(Witness::new(&request)));
+        if self.reaches_goal(request) {
+            return Ok(Found::Confirmed(Witness::new(request)));
         }
         if self.crossing {
             opaque.extend(self.crossed(&request.resource, relevant));
         }
         if opaque.is_empty() {
             return Err(ProofError::Disagreement {
-                witness: Box::new(Witness::new(&request)),
+                witness: Box::new(Witness::new(request)),
             });
         }
         if !self.crossing {
@@ -597,14 +569,14 @@ impl<'a> Scene<'a> {
                 .filter_map(|at| self.clauses.get(*at))
                 .map(|clause| clause.statement)
                 .collect();
-            for context in open::fillings(&request, &statements, self.goal_grants()) {
+            for context in open::fillings(request, &statements, self.goal_grants()) {
                 let filled = request.clone().in_context(context);
                 if self.reaches_goal(&filled) {
                     return Ok(Found::Confirmed(Witness::new(&filled)));
                 }
             }
         }
-        Ok(Found::Possible(opaque, Witness::new(&request)))
+        Ok(Found::Possible(opaque, Witness::new(request)))
     }
 
     fn goal_grants(&self) -> &[crate::grant::Grant] {
@@ -676,7 +648,7 @@ impl<'a> Scene<'a> {
                 marks.push((clause.part, clause.statement.effect, clause.reach, formula));
             }
         }
-        let any = |wanted: &dyn Fn(Part, Effect, Reach) -> bool| {
+        let any = |wanted: Wanted<'_>| {
             Formula::any(
                 marks
                     .iter()
@@ -699,18 +671,17 @@ impl<'a> Scene<'a> {
                     "the policy of `{}`, which was not given",
                     request.resource.as_str()
                 )));
-                self.composed(request, layers, [grant, unlisted], &any)
+                Self::composed(request, layers, [grant, unlisted], &any)
             }
         }
     }
 
     /// The same composition of layers as in `decision`, over formulas.
     fn composed(
-        &self,
         request: &Request,
         layers: &Layers,
         [grant, unlisted]: [Formula; 2],
-        any: &dyn Fn(&dyn Fn(Part, Effect, Reach) -> bool) -> Formula,
+        any: &dyn Fn(Wanted<'_>) -> Formula,
     ) -> Formula {
         let caller = &request.principal;
         let allow = |layer: Layer| {
@@ -823,262 +794,5 @@ impl<'a> Scene<'a> {
         } else {
             listed
         }
-    }
-
-    fn condition_formula(&mut self, condition: &Condition, request: &Request) -> Formula {
-        let open = condition.tests.iter().any(|test| match test {
-            Test::Fixed(..) => false,
-            Test::Variable(template) => self.is_open(template),
-        });
-        if open || condition.operator.comparison == Comparison::Unknown {
-            return self.opaque_condition(condition);
-        }
-        let known = match &*condition.key {
-            "aws:resourceaccount" if matches!(self.goal, Goal::Allowed(_)) => {
-                request.owner().map(Values::One)
-            }
-            key => self.known(key),
-        };
-        if let Some(values) = known {
-            return Formula::Constant(self.evaluate(condition, values));
-        }
-        let model = self.model(&condition.key);
-        let mut parts = Vec::new();
-        for (at, alternative) in model.alternatives.iter().enumerate() {
-            if self.evaluate(condition, Values::Many(alternative)) {
-                parts.push(
-                    self.atoms
-                        .atom(Meaning::Alternative(condition.key.clone(), at)),
-                );
-            }
-        }
-        if !model.members.is_empty() {
-            let several = self.atoms.atom(Meaning::Several(condition.key.clone()));
-            let among = self.members_formula(condition, &model);
-            parts.push(Formula::all([several, among]));
-        }
-        Formula::any(parts)
-    }
-
-    /// The truth of a condition when the key has one or several of the members.
-    fn members_formula(&mut self, condition: &Condition, model: &KeyModel) -> Formula {
-        let operator = &condition.operator;
-        if operator.comparison == Comparison::Null {
-            return Formula::Constant(self.evaluate(condition, Values::One("x")));
-        }
-        let mut matching = Vec::new();
-        let mut others = Vec::new();
-        for (at, member) in model.members.iter().enumerate() {
-            let matches = condition.matches_value(member, &mut |variable| {
-                self.base.values(&variable.key).single()
-            });
-            let atom = self.atoms.atom(Meaning::Member(condition.key.clone(), at));
-            if matches {
-                matching.push(atom)
-            } else {
-                others.push(atom)
-            }
-        }
-        let (holding, failing) = if operator.negated {
-            (others, matching)
-        } else {
-            (matching, others)
-        };
-        let none_fails =
-            |failing: Vec<Formula>| Formula::all(failing.into_iter().map(Formula::negate));
-        match operator.quantifier {
-            None if operator.negated => none_fails(failing),
-            None | Some(Quantifier::Any) => Formula::any(holding),
-            Some(Quantifier::All) => none_fails(failing),
-        }
-    }
-
-    /// A condition that can't be resolved, tied to the key's presence as far as the operator says.
-    fn opaque_condition(&mut self, condition: &Condition) -> Formula {
-        let operator = &condition.operator;
-        let mut values: Vec<String> = condition.tests.iter().map(Test::shown).collect();
-        values.sort();
-        let about = format!(
-            "`{}` against `{}`",
-            condition.written_key,
-            values.join("`, `")
-        );
-        if operator.comparison == Comparison::Unknown {
-            return self.atoms.atom(Meaning::Opaque(format!(
-                "the unknown operator `{}` on {about}",
-                operator.written
-            )));
-        }
-        let missing = self.missing(&condition.key);
-        let present = missing.clone().negate();
-        let optional = if operator.if_exists {
-            missing.clone()
-        } else {
-            Formula::Constant(false)
-        };
-        let name = match operator.quantifier {
-            None => format!("{:?} of {about}", operator.comparison),
-            Some(quantifier) => format!(
-                "{quantifier:?} {:?} {} of {about}",
-                operator.comparison, operator.negated
-            ),
-        };
-        let truth = self.atoms.atom(Meaning::Opaque(name));
-        match operator.quantifier {
-            None if operator.negated => Formula::all([present, truth]).negate(),
-            None | Some(Quantifier::Any) => {
-                Formula::any([Formula::all([present, truth]), optional])
-            }
-            Some(Quantifier::All) => Formula::any([missing, truth]),
-        }
-    }
-
-    fn missing(&mut self, key: &str) -> Formula {
-        if let Some(values) = self.known(key) {
-            return Formula::Constant(values.is_missing());
-        }
-        self.model(key);
-        self.atoms.atom(Meaning::Alternative(key.into(), 0))
-    }
-
-    fn evaluate(&self, condition: &Condition, values: Values<'_>) -> bool {
-        condition.evaluate(values, |variable| self.base.values(&variable.key).single())
-            == Outcome::Holds
-    }
-
-    /// The model of a key, over all conditions on it that can be resolved.
-    fn model(&mut self, key: &str) -> KeyModel {
-        if let Some(model) = self.keys.get(key) {
-            return model.clone();
-        }
-        let conditions: Vec<&Condition> = self
-            .clauses
-            .iter()
-            .flat_map(|clause| &clause.statement.conditions)
-            .filter(|condition| &*condition.key == key)
-            .collect();
-        let closed: Vec<&Condition> = conditions
-            .iter()
-            .copied()
-            .filter(|condition| {
-                condition.tests.iter().all(|test| match test {
-                    Test::Fixed(..) => true,
-                    Test::Variable(template) => !self.is_open(template),
-                })
-            })
-            .collect();
-        let mut model = KeyModel::new(
-            key,
-            &closed,
-            |variable| self.base.values(&variable.key).single(),
-            self.limits.states,
-        );
-        if let Some(condition) = conditions.first() {
-            model.written = condition.written_key.to_string();
-        }
-        // Values that no condition tells apart are one choice; the first is the most ordinary.
-        let mut seen = HashSet::new();
-        model.alternatives.retain(|values| {
-            values.is_empty()
-                || seen.insert(
-                    closed
-                        .iter()
-                        .map(|condition| self.evaluate(condition, Values::Many(values)))
-                        .collect::<Vec<_>>(),
-                )
-        });
-        let mut seen = HashSet::new();
-        let bits = |value: &String| {
-            closed
-                .iter()
-                .map(|condition| {
-                    condition.matches_value(value, &mut |variable| {
-                        self.base.values(&variable.key).single()
-                    })
-                })
-                .collect::<Vec<_>>()
-        };
-        model.members.retain(|value| seen.insert(bits(value)));
-        self.keys.insert(key.into(), model.clone());
-        model
-    }
-
-    /// Exactly one alternative, or several members.
-    fn key_rules(&mut self, key: &str) -> Formula {
-        let model = self.model(key);
-        let mut choices: Vec<Formula> = (0..model.alternatives.len())
-            .map(|at| self.atoms.atom(Meaning::Alternative(key.into(), at)))
-            .collect();
-        let mut rules = Vec::new();
-        if !model.members.is_empty() {
-            let several = self.atoms.atom(Meaning::Several(key.into()));
-            let members: Vec<Formula> = (0..model.members.len())
-                .map(|at| self.atoms.atom(Meaning::Member(key.into(), at)))
-                .collect();
-            rules.push(Formula::any([
-                several.clone().negate(),
-                Formula::any(members),
-            ]));
-            choices.push(several);
-        }
-        for (at, choice) in choices.iter().enumerate() {
-            for other in choices.iter().skip(at + 1) {
-                rules.push(Formula::any([
-                    choice.clone().negate(),
-                    other.clone().negate(),
-                ]));
-            }
-        }
-        rules.push(Formula::any(choices));
-        Formula::all(rules)
-    }
-
-    /// The context that the solver chose, with what was known from the start.
-    fn context(&self, keys: &BTreeSet<Box<str>>, values: &BTreeMap<u32, bool>) -> Context {
-        let mut context = (*self.base.context).clone();
-        if self.open_caller {
-            for key in [
-                "aws:PrincipalArn",
-                "aws:PrincipalAccount",
-                "aws:PrincipalType",
-                "aws:PrincipalIsAWSService",
-                "aws:username",
-                "aws:ResourceAccount",
-            ] {
-                if !context.has(key) {
-                    context.set(key, Vec::<String>::new());
-                }
-            }
-        }
-        let holds = |meaning: Meaning| {
-            self.atoms
-                .numbers
-                .get(&meaning)
-                .and_then(|atom| values.get(atom))
-                .copied()
-                .unwrap_or(false)
-        };
-        for key in keys {
-            let Some(model) = self.keys.get(key) else {
-                continue;
-            };
-            let chosen = model
-                .alternatives
-                .iter()
-                .enumerate()
-                .find(|(at, _)| holds(Meaning::Alternative(key.clone(), *at)));
-            let taken: Vec<String> = match chosen {
-                Some((_, values)) => values.clone(),
-                None => model
-                    .members
-                    .iter()
-                    .enumerate()
-                    .filter(|(at, _)| holds(Meaning::Member(key.clone(), *at)))
-                    .map(|(_, value)| value.clone())
-                    .collect(),
-            };
-            context.set(&model.written, taken);
-        }
-        context
     }
 }

@@ -194,7 +194,7 @@ impl Walk<'_> {
                 }
                 Sure::Maybe(because, requests) => {
                     possible =
-                        possible.or_else(|| Some(self.route(&arrivals, at, requests, because)))
+                        possible.or_else(|| Some(self.route(&arrivals, at, requests, because)));
                 }
             }
             let visited: Vec<Node> = arrivals.iter().map(|arrival| arrival.node).collect();
@@ -231,9 +231,9 @@ impl Walk<'_> {
                     continue;
                 }
                 if certain {
-                    arrivals.push(arrival)
+                    arrivals.push(arrival);
                 } else {
-                    waiting.push(arrival)
+                    waiting.push(arrival);
                 }
             }
             at += 1;

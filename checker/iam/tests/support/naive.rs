@@ -115,7 +115,7 @@ fn strings(value: &Value) -> Vec<String> {
         Value::Null => Vec::new(),
         Value::Array(items) => items.iter().flat_map(strings).collect(),
         Value::String(text) => vec![text.clone()],
-        other => vec![other.to_string()],
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => vec![value.to_string()],
     }
 }
 
