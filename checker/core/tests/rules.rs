@@ -63,6 +63,9 @@ struct Change {
     /// Members to set, by dotted path.
     #[serde(default)]
     set: Map<String, Value>,
+    /// Texts to replace in members: what stands there, and what shall.
+    #[serde(default)]
+    edit: BTreeMap<String, (String, String)>,
     /// Removes the rows instead.
     #[serde(default)]
     drop: bool,
@@ -312,26 +315,33 @@ fn change_answer(answer: &mut Value, change: &Change) -> usize {
             before - rows.len()
         }
         Value::Array(rows) if change.add => {
-            let mut row = rows.iter().find(|row| matches(row)).unwrap().clone();
-            set_all(&mut row, &change.set);
+            let Some(mut row) = rows.iter().find(|row| matches(row)).cloned() else {
+                return 0;
+            };
+            set_all(&mut row, change);
             rows.push(row);
             1
         }
         Value::Array(rows) => rows
             .iter_mut()
             .filter(|row| matches(row))
-            .map(|row| set_all(row, &change.set))
+            .map(|row| set_all(row, change))
             .count(),
         one if matches(one) => {
-            set_all(one, &change.set);
+            set_all(one, change);
             1
         }
         _ => 0,
     }
 }
 
-fn set_all(row: &mut Value, members: &Map<String, Value>) {
-    for (path, value) in members {
+fn set_all(row: &mut Value, change: &Change) {
+    for (member, (from, to)) in &change.edit {
+        let text = row[member].as_str().unwrap().to_owned();
+        assert!(text.contains(from), "{member} does not hold {from:?}: {text}");
+        row[member] = text.replace(from, to).into();
+    }
+    for (path, value) in &change.set {
         let mut at = &mut *row;
         let mut parts = path.split("::").peekable();
         while let Some(part) = parts.next() {
