@@ -150,11 +150,11 @@ pub(crate) fn timestamp(at: DateTime<Utc>) -> Value {
 ///
 /// The token is the position in the list, so a list that changes between two
 /// pages may repeat or miss an item, as on AWS.
-pub(crate) fn page(
-    items: Vec<Value>,
+pub(crate) fn page<T>(
+    items: Vec<T>,
     token: Option<&str>,
     size: usize,
-) -> Result<(Vec<Value>, Option<String>), ApiError> {
+) -> Result<(Vec<T>, Option<String>), ApiError> {
     let start = match token {
         None => 0,
         Some(token) => token

@@ -7,15 +7,17 @@ use crate::service::{Answer, ApiError, Call, page};
 use crate::world::World;
 
 pub(super) fn list(world: &World, call: &Call<'_>) -> Answer {
-    let rows = matching(&world.secretsmanager, call, call.list("Filters"))?
-        .into_iter()
-        .map(|secret| Value::Object(secret.shown("SecretVersionsToStages")))
-        .collect();
+    let matching = matching(&world.secretsmanager, call, call.list("Filters"))?;
     let size = call
         .number("MaxResults")
         .and_then(|size| usize::try_from(size).ok())
         .unwrap_or(100);
-    let (rows, next) = page(rows, call.text("NextToken"), size)?;
+    // Only the page's own rows are built: a list of thousands has dozens of pages.
+    let (rows, next) = page(matching, call.text("NextToken"), size)?;
+    let rows: Vec<Value> = rows
+        .into_iter()
+        .map(|secret| Value::Object(secret.shown("SecretVersionsToStages")))
+        .collect();
     let mut answer = json!({"SecretList": rows});
     if let (Some(next), Some(answer)) = (next, answer.as_object_mut()) {
         answer.insert("NextToken".to_owned(), json!(next));
