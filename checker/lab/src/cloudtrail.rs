@@ -96,10 +96,10 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
 
 impl State {
     /// Tagged resources, for the tagging API.
-    pub(crate) fn tagged(&self) -> Vec<(String, crate::tagging::Tags)> {
+    pub(crate) fn tagged(&self) -> Vec<(&str, &crate::tagging::Tags)> {
         self.trails
             .values()
-            .map(|trail| (trail.arn.clone(), trail.tags.clone()))
+            .map(|trail| (trail.arn.as_str(), &trail.tags))
             .collect()
     }
 

@@ -41,10 +41,10 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
 
 impl State {
     /// Tagged resources, for the tagging API.
-    pub(crate) fn tagged(&self) -> Vec<(String, Tags)> {
+    pub(crate) fn tagged(&self) -> Vec<(&str, &Tags)> {
         self.alarms
             .iter()
-            .map(|(arn, alarm)| (arn.clone(), alarm.tags.clone()))
+            .map(|(arn, alarm)| (arn.as_str(), &alarm.tags))
             .collect()
     }
 }
@@ -205,4 +205,102 @@ fn invalid(message: impl Into<String>) -> ApiError {
 
 fn no_resource() -> ApiError {
     ApiError::new("ResourceNotFoundException", "The alarm does not exist.").with_status(404)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use serde_json::{Value, json};
+
+    use crate::credentials::Caller;
+    use crate::service::{Answer, Call};
+    use crate::world::World;
+
+    /// One call of the lab's administrator.
+    fn call(world: &mut World, operation: &str, input: &Value) -> Answer {
+        let caller = Caller::Administrator {
+            access_key: "AKIA".to_owned(),
+        };
+        let call = Call {
+            service: "cloudwatch",
+            operation,
+            input: input.as_object().unwrap(),
+            account: "647751526084",
+            region: "ap-southeast-2",
+            caller: &caller,
+            now: chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+            request_id: "r",
+        };
+        super::handle(world, &call)
+    }
+
+    fn alarm(changes: &Value) -> Value {
+        let mut alarm = json!({
+            "AlarmName": "errors", "MetricName": "Errors", "Namespace": "AWS/Lambda", "Period": 60, "Threshold": 1.0,
+            "EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanThreshold", "Statistic": "Sum",
+            "AlarmActions": ["arn:aws:sns:ap-southeast-2:647751526084:alerts"], "Tags": [{"Key": "a", "Value": "b"}],
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            alarm
+                .as_object_mut()
+                .unwrap()
+                .insert(name.clone(), value.clone());
+        }
+        alarm
+    }
+
+    #[test]
+    fn alarms_are_stored_and_found() {
+        let mut world = World::default();
+        call(&mut world, "PutMetricAlarm", &alarm(&json!({}))).unwrap();
+        call(
+            &mut world,
+            "PutMetricAlarm",
+            &alarm(&json!({"AlarmName": "other", "AlarmActions": []})),
+        )
+        .unwrap();
+        for (filter, expected) in [
+            (json!({}), 2),
+            (json!({"AlarmNames": ["errors"]}), 1),
+            (json!({"AlarmNamePrefix": "o"}), 1),
+            (json!({"ActionPrefix": "arn:aws:sns"}), 1),
+            (json!({"StateValue": "ALARM"}), 0),
+            (json!({"AlarmTypes": ["CompositeAlarm"]}), 0),
+        ] {
+            let found = call(&mut world, "DescribeAlarms", &filter).unwrap();
+            assert_eq!(
+                found.get("MetricAlarms").unwrap().as_array().unwrap().len(),
+                expected,
+                "{filter}"
+            );
+        }
+        let arn =
+            json!({"ResourceARN": "arn:aws:cloudwatch:ap-southeast-2:647751526084:alarm:errors"});
+        let tags = call(&mut world, "ListTagsForResource", &arn).unwrap();
+        assert_eq!(tags, json!({"Tags": [{"Key": "a", "Value": "b"}]}));
+    }
+
+    #[test]
+    fn refusals() {
+        for (changes, code) in [
+            (json!({"Period": 61}), "InvalidParameterValueException"),
+            (
+                json!({"ExtendedStatistic": "p99"}),
+                "InvalidParameterValueException",
+            ),
+            (
+                json!({"TreatMissingData": "never"}),
+                "InvalidParameterValueException",
+            ),
+            (json!({"Metrics": []}), "InvalidParameterValueException"),
+        ] {
+            let refused =
+                call(&mut World::default(), "PutMetricAlarm", &alarm(&changes)).unwrap_err();
+            assert_eq!(refused.code, code, "{changes}");
+        }
+        let bare = json!({"AlarmName": "a", "EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanThreshold"});
+        let refused = call(&mut World::default(), "PutMetricAlarm", &bare).unwrap_err();
+        assert_eq!(refused.code, "MissingRequiredParameterException");
+    }
 }

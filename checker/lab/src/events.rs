@@ -87,10 +87,10 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
 
 impl State {
     /// Tagged resources, for the tagging API.
-    pub(crate) fn tagged(&self) -> Vec<(String, Tags)> {
+    pub(crate) fn tagged(&self) -> Vec<(&str, &Tags)> {
         self.rules
             .values()
-            .map(|rule| (rule.arn.clone(), rule.tags.clone()))
+            .map(|rule| (rule.arn.as_str(), &rule.tags))
             .collect()
     }
 

@@ -184,10 +184,10 @@ impl State {
     }
 
     /// Tagged resources that the tagging API knows: of IAM only customer managed policies.
-    pub(crate) fn tagged(&self) -> Vec<(String, Tags)> {
+    pub(crate) fn tagged(&self) -> Vec<(&str, &Tags)> {
         self.policies
             .values()
-            .map(|policy| (policy.arn.clone(), policy.tags.clone()))
+            .map(|policy| (policy.arn.as_str(), &policy.tags))
             .collect()
     }
 

@@ -130,11 +130,11 @@ impl State {
     }
 
     /// Tagged keys, for the tagging API; AWS's own are not among them.
-    pub(crate) fn tagged(&self) -> Vec<(String, Tags)> {
+    pub(crate) fn tagged(&self) -> Vec<(&str, &Tags)> {
         self.keys
             .values()
             .filter(|key| !key.managed)
-            .map(|key| (key.arn.clone(), key.tags.clone()))
+            .map(|key| (key.arn.as_str(), &key.tags))
             .collect()
     }
 

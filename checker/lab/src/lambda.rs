@@ -89,10 +89,10 @@ impl State {
     }
 
     /// Tagged functions, for the tagging API.
-    pub(crate) fn tagged(&self) -> Vec<(String, Tags)> {
+    pub(crate) fn tagged(&self) -> Vec<(&str, &Tags)> {
         self.functions
             .values()
-            .map(|function| (function.arn.clone(), function.tags.clone()))
+            .map(|function| (function.arn.as_str(), &function.tags))
             .collect()
     }
 

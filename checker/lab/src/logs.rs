@@ -80,10 +80,10 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
 
 impl State {
     /// Tagged resources, for the tagging API.
-    pub(crate) fn tagged(&self) -> Vec<(String, Tags)> {
+    pub(crate) fn tagged(&self) -> Vec<(&str, &Tags)> {
         self.groups
             .values()
-            .map(|group| (group.arn.clone(), group.tags.clone()))
+            .map(|group| (group.arn.as_str(), &group.tags))
             .collect()
     }
 

@@ -147,3 +147,84 @@ fn not_found(what: &str) -> ApiError {
     )
     .with_status(404)
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use serde_json::{Value, json};
+
+    use crate::credentials::Caller;
+    use crate::service::{Answer, Call};
+    use crate::world::World;
+
+    /// One call of the lab's administrator.
+    fn call(world: &mut World, operation: &str, input: &Value) -> Answer {
+        let caller = Caller::Administrator {
+            access_key: "AKIA".to_owned(),
+        };
+        let call = Call {
+            service: "scheduler",
+            operation,
+            input: input.as_object().unwrap(),
+            account: "647751526084",
+            region: "ap-southeast-2",
+            caller: &caller,
+            now: chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+            request_id: "r",
+        };
+        super::handle(world, &call)
+    }
+
+    fn schedule(expression: &str, window: &Value) -> Value {
+        json!({
+            "Name": "daily", "ScheduleExpression": expression, "FlexibleTimeWindow": window,
+            "Target": {"Arn": "arn:aws:lambda:ap-southeast-2:647751526084:function:f", "RoleArn": "arn:aws:iam::647751526084:role/r"},
+        })
+    }
+
+    #[test]
+    fn schedules_are_stored_and_found() {
+        let mut world = World::default();
+        let daily = schedule("rate(1 day)", &json!({"Mode": "OFF"}));
+        call(&mut world, "CreateSchedule", &daily).unwrap();
+        assert_eq!(
+            call(&mut world, "CreateSchedule", &daily).unwrap_err().code,
+            "ConflictException"
+        );
+        let seen = call(&mut world, "GetSchedule", &json!({"Name": "daily"})).unwrap();
+        assert_eq!(seen.get("State").unwrap(), "ENABLED");
+        let listed = call(&mut world, "ListSchedules", &json!({"NamePrefix": "d"})).unwrap();
+        let first = listed.pointer("/Schedules/0/Target/Arn").unwrap();
+        assert_eq!(first, daily.pointer("/Target/Arn").unwrap());
+        let none = call(&mut world, "ListSchedules", &json!({"State": "DISABLED"})).unwrap();
+        assert_eq!(none, json!({"Schedules": []}));
+    }
+
+    #[test]
+    fn refusals() {
+        for (expression, window) in [
+            ("daily", json!({"Mode": "OFF"})),
+            ("rate(1 day)", json!({"Mode": "FLEXIBLE"})),
+            (
+                "rate(1 day)",
+                json!({"Mode": "OFF", "MaximumWindowInMinutes": 5}),
+            ),
+        ] {
+            let refused = call(
+                &mut World::default(),
+                "CreateSchedule",
+                &schedule(expression, &window),
+            )
+            .unwrap_err();
+            assert_eq!(refused.code, "ValidationException", "{expression} {window}");
+        }
+        let missing = call(
+            &mut World::default(),
+            "GetSchedule",
+            &json!({"Name": "none"}),
+        )
+        .unwrap_err();
+        assert_eq!(missing.code, "ResourceNotFoundException");
+    }
+}

@@ -285,11 +285,11 @@ impl State {
     }
 
     /// Tagged secrets, for the tagging API.
-    pub(crate) fn tagged(&self) -> Vec<(String, Tags)> {
+    pub(crate) fn tagged(&self) -> Vec<(&str, &Tags)> {
         self.secrets
             .values()
             .filter(|secret| secret.deletion.is_none())
-            .map(|secret| (secret.arn.clone(), secret.tags.clone()))
+            .map(|secret| (secret.arn.as_str(), &secret.tags))
             .collect()
     }
 

@@ -67,10 +67,10 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
 
 impl State {
     /// Tagged resources, for the tagging API.
-    pub(crate) fn tagged(&self) -> Vec<(String, Tags)> {
+    pub(crate) fn tagged(&self) -> Vec<(&str, &Tags)> {
         self.topics
             .values()
-            .map(|topic| (topic.arn.clone(), topic.tags.clone()))
+            .map(|topic| (topic.arn.as_str(), &topic.tags))
             .collect()
     }
 

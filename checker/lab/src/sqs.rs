@@ -154,10 +154,10 @@ impl State {
     }
 
     /// Tagged resources, for the tagging API.
-    pub(crate) fn tagged(&self) -> Vec<(String, Tags)> {
+    pub(crate) fn tagged(&self) -> Vec<(&str, &Tags)> {
         self.queues
             .values()
-            .map(|queue| (queue.arn.clone(), queue.tags.clone()))
+            .map(|queue| (queue.arn.as_str(), &queue.tags))
             .collect()
     }
 

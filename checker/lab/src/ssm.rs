@@ -63,10 +63,10 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
 
 impl State {
     /// Tagged resources, for the tagging API.
-    pub(crate) fn tagged(&self) -> Vec<(String, Tags)> {
+    pub(crate) fn tagged(&self) -> Vec<(&str, &Tags)> {
         self.parameters
             .values()
-            .map(|parameter| (parameter.arn.clone(), parameter.tags.clone()))
+            .map(|parameter| (parameter.arn.as_str(), &parameter.tags))
             .collect()
     }
 

@@ -154,7 +154,7 @@ fn get_resources(world: &World, call: &Call<'_>) -> Answer {
             return Err(refuse("the page size is out of range".to_owned()));
         }
     };
-    let rows = tagged_resources(world, call.region)
+    let found = tagged_resources(world, call.region)
         .into_iter()
         .filter(|(arn, tags)| {
             (by_arn.is_empty() || by_arn.iter().any(|each| each.as_str() == Some(arn)))
@@ -165,47 +165,52 @@ fn get_resources(world: &World, call: &Call<'_>) -> Answer {
                         .any(|each| has_type(arn, each)))
                 && filters.iter().all(|filter| has_tag(tags, filter))
         })
-        .map(|(arn, tags)| json!({"ResourceARN": arn, "Tags": tags.to_list()}))
         .collect();
     let token = call
         .text("PaginationToken")
         .filter(|token| !token.is_empty());
-    let (rows, next) = page(rows, token, per_page).map_err(|_| {
+    let (found, next) = page(found, token, per_page).map_err(|_| {
         ApiError::new(
             "PaginationTokenExpiredException",
             "the pagination token is not valid",
         )
     })?;
+    let rows: Vec<Value> = found
+        .into_iter()
+        .map(|(arn, tags)| json!({"ResourceARN": arn, "Tags": tags.to_list()}))
+        .collect();
     Ok(json!({"ResourceTagMappingList": rows, "PaginationToken": next.unwrap_or_default()}))
 }
 
-/// Every resource of a region that ever had a tag, in order of ARN.
-fn tagged_resources(world: &World, region: &str) -> BTreeMap<String, Tags> {
-    let mut all: BTreeMap<String, Tags> = BTreeMap::new();
+/// Every resource of a region that ever had a tag, in order of ARN. It borrows: there may be very many.
+fn tagged_resources<'a>(world: &'a World, region: &str) -> Vec<(&'a str, &'a Tags)> {
     let services = [
         world.cloudtrail.tagged(),
         world.cloudwatch.tagged(),
+        world.events.tagged(),
         world.iam.tagged(),
         world.kms.tagged(),
         world.lambda.tagged(),
-        world.secretsmanager.tagged(),
-        world.events.tagged(),
         world.logs.tagged(),
+        world.secretsmanager.tagged(),
         world.sns.tagged(),
         world.sqs.tagged(),
         world.ssm.tagged(),
     ];
-    for (arn, tags) in services.into_iter().flatten() {
-        let place = arn.split(':').nth(3).unwrap_or_default();
-        let visible = if place.is_empty() {
-            region == "us-east-1"
-        } else {
-            place == region
-        };
-        if visible && tags.was_ever_tagged() {
-            all.insert(arn, tags);
-        }
-    }
+    let mut all: Vec<_> = services
+        .into_iter()
+        .flatten()
+        .filter(|(arn, tags)| {
+            let place = arn.split(':').nth(3).unwrap_or_default();
+            let visible = if place.is_empty() {
+                region == "us-east-1"
+            } else {
+                place == region
+            };
+            visible && tags.was_ever_tagged()
+        })
+        .collect();
+    all.sort_unstable_by_key(|(arn, _)| *arn);
     all
 }
 

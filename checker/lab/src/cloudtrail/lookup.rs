@@ -36,7 +36,7 @@ pub(super) fn events(state: &State, call: &Call<'_>) -> Answer {
         ));
     }
     let oldest = call.now - TimeDelta::days(KEPT_DAYS);
-    let rows = state
+    let found: Vec<&Record> = state
         .records
         .iter()
         .rev()
@@ -45,14 +45,15 @@ pub(super) fn events(state: &State, call: &Call<'_>) -> Answer {
             from.is_none_or(|from| record.time >= from) && to.is_none_or(|to| record.time <= to)
         })
         .filter(|record| attributes.iter().all(|attribute| record.has(attribute)))
-        .map(Record::row)
         .collect();
     let size = call
         .number("MaxResults")
         .and_then(|size| usize::try_from(size).ok())
         .unwrap_or(50);
-    let (rows, next) = page(rows, call.text("NextToken"), size)
+    // Records are long: only those of the page are written out.
+    let (found, next) = page(found, call.text("NextToken"), size)
         .map_err(|_| ApiError::new("InvalidNextTokenException", "The token is not valid."))?;
+    let rows: Vec<Value> = found.into_iter().map(Record::row).collect();
     let mut answer = json!({"Events": rows});
     if let (Some(members), Some(next)) = (answer.as_object_mut(), next) {
         members.insert("NextToken".to_owned(), next.into());
