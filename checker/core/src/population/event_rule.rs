@@ -56,6 +56,8 @@ crate::facts! {
         pub stray: Known<Vec<String>>,
         /// ARNs of its targets.
         pub target_arns: Known<Vec<String>>,
+        /// Whether the detector, or a version or alias of it, is one of them.
+        pub targeted: Known<bool>,
         /// The target that is the detector.
         pub target: Known<DetectorTarget>,
         /// Whether EventBridge may invoke the detector for it.
@@ -108,6 +110,7 @@ fn details(
     ];
     if rule.exists == Known::Known(true) {
         details.push(("rule.target_arns", Observation::EventTargets(name())));
+        details.push(("rule.targeted", Observation::EventTargets(name())));
         details.push(("rule.target", Observation::EventTargets(name())));
         if let Known::Known(DetectorTarget {
             dead_letter_queue: Some(queue),
@@ -150,14 +153,16 @@ fn view(facts: &Facts, setting: &Setting) -> EventRule {
         stray: known(tried(&name, facts, setting, false)),
         target_arns: known(
             targets
-                .as_ref()
-                .map(|targets| targets.iter().map(|target| target.arn.clone()).collect())
-                .map_err(Clone::clone),
+                .clone()
+                .map(|all| all.iter().map(|target| target.arn.clone()).collect()),
         ),
-        target: known(targets.and_then(|targets| {
+        targeted: known(
             targets
-                .iter()
-                .find(|target| is_function(&target.arn, &detector_arn))
+                .clone()
+                .map(|all| of_detector(all, &detector_arn).is_some()),
+        ),
+        target: known(targets.and_then(|all| {
+            of_detector(all, &detector_arn)
                 .map(|target| target_of(target, &arn, facts, setting))
                 .ok_or_else(|| "the detector is no target of the rule".to_owned())
         })),
@@ -248,10 +253,17 @@ fn targets<'a>(
     found.ok_or_else(|| ABSENT.to_owned())
 }
 
-/// Whether an ARN names the function, or a version or alias of it.
-fn is_function(arn: &str, function: &str) -> bool {
-    arn.strip_prefix(function)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+/// The target that is the function, or a version or alias of it.
+fn of_detector<'a>(
+    targets: &'a [answer::EventTarget],
+    function: &str,
+) -> Option<&'a answer::EventTarget> {
+    targets.iter().find(|target| {
+        target
+            .arn
+            .strip_prefix(function)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+    })
 }
 
 fn target_of(
