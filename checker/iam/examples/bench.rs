@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use checker_iam::proof::{Account, Answer, Asker, Limits, Question, nobody_can};
+use checker_iam::proof::{
+    Account, Answer, Asker, Comparison, Limits, Question, compare, nobody_can,
+};
 use checker_iam::{
     Action, Context, Layers, Policy, PolicyKind, PolicySet, Principal, Request, Resource, batch,
     decide,
@@ -27,6 +29,7 @@ fn main() {
     account();
     if let Some(path) = std::env::args().nth(1) {
         managed(&path);
+        neighbours(&path);
     }
 }
 
@@ -244,6 +247,54 @@ fn managed(path: &str) {
     println!(
         "managed policies that can read a secret: {can} can, {cannot} can't, {possible} possible, {unknown} unknown of {}; {}; slowest {} ({:?}); must be below 50 ms",
         policies.len(),
+        spread(&mut times),
+        slowest.1,
+        slowest.0
+    );
+}
+
+/// Every policy of the file compared with itself and with its successor.
+fn neighbours(path: &str) {
+    let policies: serde_json::Map<String, Value> =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let policies: Vec<(&String, Policy)> = policies
+        .iter()
+        .filter_map(|(name, document)| {
+            Some((
+                name,
+                Policy::from_value(document, PolicyKind::Identity).ok()?,
+            ))
+        })
+        .collect();
+    let (mut times, mut new, mut possible, mut unknown) = (Vec::new(), 0_usize, 0_usize, 0_usize);
+    let mut slowest = (Duration::ZERO, String::new());
+    for pair in policies.windows(2) {
+        let [(name, own), (next_name, next)] = pair else {
+            continue;
+        };
+        for (reference, candidate, label) in [(own, own, "itself"), (own, next, next_name.as_str())]
+        {
+            let start = Instant::now();
+            let found = compare(reference, candidate, Limits::default());
+            let taken = start.elapsed();
+            match found {
+                Ok(Comparison::NoNewAccess) => {}
+                Ok(Comparison::NewAccess(_)) if label != "itself" => new += 1,
+                Ok(Comparison::Unknown { because }) => {
+                    println!("  unknown: {name} against {label}: {because}");
+                    unknown += 1;
+                }
+                Ok(Comparison::Possible { .. }) if label != "itself" => possible += 1,
+                other => println!("  {name} against {label}: {other:?}"),
+            }
+            times.push(taken);
+            if taken > slowest.0 {
+                slowest = (taken, format!("{name} against {label}"));
+            }
+        }
+    }
+    println!(
+        "managed policies compared with themselves and their successors: {new} new access, {possible} possible, {unknown} unknown; {}; slowest {} ({:?})",
         spread(&mut times),
         slowest.1,
         slowest.0

@@ -51,7 +51,7 @@ pub(crate) fn fillings(
         {
             if let ResourceMatcher::Variable(template) = &pattern.matcher {
                 for (variable, value) in align(template, request.resource.as_str()) {
-                    if !fitted.has(&variable.key) {
+                    if fitted.first(&variable.key).is_none() {
                         fitted.set(&variable.written, [value]);
                     }
                 }
@@ -66,12 +66,14 @@ pub(crate) fn fillings(
         for template in condition.tests.iter().filter_map(Test::template) {
             let current = paired.first(&condition.key).map(str::to_owned);
             match (current, template.parts()) {
-                (Some(value), [Part::Variable(variable)]) if !paired.has(&variable.key) => {
+                (Some(value), [Part::Variable(variable)])
+                    if paired.first(&variable.key).is_none() =>
+                {
                     paired.set(&variable.written, [value]);
                 }
                 _ => {
                     for variable in template.variables() {
-                        if !paired.has(&variable.key) {
+                        if paired.first(&variable.key).is_none() {
                             paired.set(&variable.written, ["x"]);
                         }
                     }
