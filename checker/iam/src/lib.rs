@@ -1,7 +1,9 @@
 //! IAM decided exactly and proved universally, offline.
 //!
-//! In: policy documents as text. Out: one request's decision with its reasons ([`decide`], [`explain`]).
-//! Knows nothing of controls, files, clocks or AWS calls.
+//! In: policy documents as text. Out: one request's decision with its reasons ([`decide`], [`explain`]), the proof
+//! that nobody can do something or a request that shows otherwise ([`proof`]), who can become someone that can
+//! ([`reach`]), and JSON-lines forms of decision and comparison ([`batch`]).
+//! Knows nothing of controls, files or AWS calls, and asks no clock for anything that decides.
 
 mod action;
 mod arn;

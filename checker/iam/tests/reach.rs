@@ -97,10 +97,10 @@ fn ask(estate: &Estate) -> Reached {
 }
 
 fn route(reached: Reached) -> Route {
-    match reached {
-        Reached::Yes(route) => route,
-        other => panic!("expected a route, got {other:?}"),
-    }
+    let Reached::Yes(route) = reached else {
+        panic!("expected a route, got {reached:?}");
+    };
+    route
 }
 
 fn paths(route: &Route) -> Vec<&str> {
@@ -215,8 +215,9 @@ fn an_unknown_trust_policy_leaves_a_possibility() {
         .account
         .guarded
         .retain(|guarded| guarded.arn != READER);
-    match ask(&unknown) {
-        Reached::Possibly(route) => assert!(!route.is_certain()),
-        other => panic!("expected a possibility, got {other:?}"),
-    }
+    let reached = ask(&unknown);
+    assert!(
+        matches!(&reached, Reached::Possibly(route) if !route.is_certain()),
+        "{reached:?}"
+    );
 }
