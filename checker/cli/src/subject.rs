@@ -56,14 +56,14 @@ pub(crate) struct LabSetup {
 impl Subject {
     /// The program, applied to a fresh embedded AWS.
     pub(crate) async fn lab(setup: &LabSetup) -> Result<Self, Failure> {
-        let prerequisites = Program::load(&prerequisites(&setup.program), &setup.stage)
-            .map_err(|errors| wrong(&errors))?;
-        let program =
-            Program::load(&setup.program, &setup.stage).map_err(|errors| wrong(&errors))?;
+        let programs = stacked(&setup.program)
+            .iter()
+            .map(|folder| Program::load(folder, &setup.stage).map_err(|errors| wrong(&errors)))
+            .collect::<Result<Vec<_>, _>>()?;
         let lab = empty_lab(setup).await?;
         let mut notes = Vec::new();
         let mut function = None;
-        for part in [&prerequisites, &program] {
+        for part in &programs {
             let applied = apply_to(&lab, part).await?;
             notes.extend(notes_on(&applied));
             function = rotation_function(&applied, &setup.stage).or(function);
@@ -82,7 +82,7 @@ impl Subject {
         Ok(Self {
             target: Target::Lab,
             config: lab.sdk_config(),
-            program: observed(&[&prerequisites, &program]),
+            program: observed(&programs),
             notes,
             lab: Some(lab),
         })
@@ -153,6 +153,18 @@ async fn apply_to(lab: &Lab, program: &Program) -> Result<Applied, Failure> {
                 Failure::Broken(format!("failed to apply the program: {error}"))
             }
         })
+}
+
+/// The program after all that it stands on: its prerequisites, and theirs where they have some of their own.
+fn stacked(program: &Path) -> Vec<PathBuf> {
+    let mut folders = vec![program.to_owned(), prerequisites(program)];
+    while let Some(below) = folders.last().map(|last| last.join("prerequisites"))
+        && below.join("Pulumi.yaml").exists()
+    {
+        folders.push(below);
+    }
+    folders.reverse();
+    folders
 }
 
 /// The prerequisites beside the program, otherwise the repository's.
@@ -232,10 +244,10 @@ fn observed_if_there(program: &Path, stage: &str) -> Result<Observed, Failure> {
         });
     }
     let program = Program::load(program, stage).map_err(|errors| wrong(&errors))?;
-    Ok(observed(&[&program]))
+    Ok(observed(&[program]))
 }
 
-fn observed(programs: &[&Program]) -> Observed {
+fn observed(programs: &[Program]) -> Observed {
     let values = programs
         .iter()
         .flat_map(|program| program.secret_values())
