@@ -6,7 +6,7 @@
 //! "AWS automatically completes the ARN"). In a resource policy only a short pattern that ends in `*` is padded.
 //! Does not check that an ARN names something that can exist.
 
-use crate::glob::{Glob, Token};
+use crate::glob::{Glob, Token, walk};
 
 /// How many segments an ARN has.
 const SEGMENTS: usize = 6;
@@ -126,6 +126,29 @@ impl ArnPattern {
             }
         }
     }
+}
+
+/// Whether the resource is in the language of tokens that are compiled for this one question, without building a pattern.
+pub(crate) fn matches_once(tokens: &[Token], short: Short, resource: &Resource) -> bool {
+    if !tokens.is_empty() && tokens.iter().all(|token| *token == Token::Many) {
+        return true;
+    }
+    let Some(segments) = resource.segments() else {
+        return false;
+    };
+    let own_colon = tokens.contains(&Token::Literal(':'));
+    let divides = |token: &Token| {
+        *token == Token::Literal(':') || (!own_colon && *token == Token::Substituted(':'))
+    };
+    let mut pieces = tokens.splitn(SEGMENTS, divides);
+    for segment in segments {
+        match pieces.next() {
+            Some(piece) if walk(piece, segment) => {}
+            Some(_) => return false,
+            None => return short == Short::Pad || tokens.last() == Some(&Token::Many),
+        }
+    }
+    true
 }
 
 /// A pattern taken apart; the proof builds its automata from the same pieces.

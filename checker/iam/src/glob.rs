@@ -122,7 +122,7 @@ fn literal_text(tokens: &[Token]) -> Option<Box<str>> {
 }
 
 /// Greedy matching that only ever goes back to the last star: quadratic at worst, never exponential.
-fn walk(pattern: &[Token], text: &str) -> bool {
+pub(crate) fn walk(pattern: &[Token], text: &str) -> bool {
     let mut wanted = pattern.iter();
     let mut rest = text.chars();
     let mut retry: Option<(std::slice::Iter<'_, Token>, Chars<'_>)> = None;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::action::{Action, Actions};
-use crate::arn::{ArnPattern, Resource, Short};
+use crate::arn::{ArnPattern, Resource, Short, matches_once};
 use crate::condition::{Comparison, Condition, Operator};
 use crate::glob::Token;
 use crate::json::Node;
@@ -246,7 +246,7 @@ impl Resources {
             ResourceMatcher::Fixed(_, pattern) => pattern.matches(resource),
             ResourceMatcher::Variable(template) => template
                 .resolve(&mut lookup)
-                .is_some_and(|tokens| ArnPattern::new(&tokens, self.short).matches(resource)),
+                .is_some_and(|tokens| matches_once(&tokens, self.short, resource)),
         });
         listed != self.negated
     }
