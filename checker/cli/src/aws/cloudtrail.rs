@@ -1,6 +1,8 @@
 //! Trails: which there are, whether they log, and what they record.
 
 use aws_sdk_cloudtrail::operation::RequestId as _;
+use aws_sdk_cloudtrail::operation::get_event_selectors::GetEventSelectorsError;
+use aws_sdk_cloudtrail::operation::get_trail_status::GetTrailStatusError;
 use aws_sdk_cloudtrail::types::{AdvancedEventSelector, EventSelector};
 use checker_core::observation::Answer;
 use checker_core::observation::answer::{
@@ -56,7 +58,7 @@ pub(super) async fn logging(aws: &Aws, arn: &str) -> Seen {
         Err(error)
             if error
                 .as_service_error()
-                .is_some_and(|error| error.is_trail_not_found_exception()) =>
+                .is_some_and(GetTrailStatusError::is_trail_not_found_exception) =>
         {
             Ok((Answer::TrailLogging(None), aws.origin(None)))
         }
@@ -88,7 +90,7 @@ pub(super) async fn selectors(aws: &Aws, arn: &str) -> Seen {
         Err(error)
             if error
                 .as_service_error()
-                .is_some_and(|error| error.is_trail_not_found_exception()) =>
+                .is_some_and(GetEventSelectorsError::is_trail_not_found_exception) =>
         {
             Ok((Answer::TrailSelectors(None), aws.origin(None)))
         }

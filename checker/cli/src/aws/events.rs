@@ -1,7 +1,9 @@
 //! Event rules, their targets, and whether an event matches a pattern.
 
 use aws_sdk_eventbridge::operation::RequestId as _;
-use aws_sdk_eventbridge::types::Target;
+use aws_sdk_eventbridge::operation::describe_rule::DescribeRuleError;
+use aws_sdk_eventbridge::operation::list_targets_by_rule::ListTargetsByRuleError;
+use aws_sdk_eventbridge::types::{RetryPolicy, RuleState, Target};
 use checker_core::observation::answer::{EventRule, EventTarget};
 use checker_core::observation::{Answer, Origin};
 
@@ -17,7 +19,7 @@ pub(super) async fn rule(aws: &Aws, name: &str) -> Seen {
         Err(error)
             if error
                 .as_service_error()
-                .is_some_and(|error| error.is_resource_not_found_exception()) =>
+                .is_some_and(DescribeRuleError::is_resource_not_found_exception) =>
         {
             return Ok((Answer::EventRule(None), aws.origin(None)));
         }
@@ -31,7 +33,7 @@ pub(super) async fn rule(aws: &Aws, name: &str) -> Seen {
     let rule = EventRule {
         name: text(output.name(), "Name")?,
         arn: text(output.arn(), "Arn")?,
-        state: text(output.state().map(|state| state.as_str()), "State")?,
+        state: text(output.state().map(RuleState::as_str), "State")?,
         pattern: output.event_pattern().map(str::to_owned),
     };
     Ok((
@@ -56,7 +58,7 @@ pub(super) async fn targets(aws: &Aws, rule: &str) -> Seen {
             Err(error)
                 if error
                     .as_service_error()
-                    .is_some_and(|error| error.is_resource_not_found_exception()) =>
+                    .is_some_and(ListTargetsByRuleError::is_resource_not_found_exception) =>
             {
                 return Ok(Page {
                     next: None,
@@ -90,10 +92,10 @@ fn target(row: &Target) -> EventTarget {
             && row.input_path().is_none_or(|path| path == "$")
             && row.input_transformer().is_none(),
         maximum_retries: retry
-            .and_then(|retry| retry.maximum_retry_attempts())
+            .and_then(RetryPolicy::maximum_retry_attempts)
             .map(i64::from),
         maximum_event_age: retry
-            .and_then(|retry| retry.maximum_event_age_in_seconds())
+            .and_then(RetryPolicy::maximum_event_age_in_seconds)
             .map(i64::from),
         dead_letter_queue: row
             .dead_letter_config()

@@ -1,6 +1,7 @@
 //! Functions and who may invoke them.
 
 use aws_sdk_lambda::operation::RequestId as _;
+use aws_sdk_lambda::operation::get_function_event_invoke_config::GetFunctionEventInvokeConfigError;
 use checker_core::observation::Answer;
 use checker_core::observation::answer::Function;
 use checker_core::observation::environment::{FunctionEnvironment, Variable};
@@ -102,9 +103,9 @@ pub(super) async fn failure_destination(aws: &Aws, name: &str) -> Seen {
             aws.origin(output.request_id()),
         )),
         Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|error| error.is_resource_not_found_exception()) =>
+            if error.as_service_error().is_some_and(
+                GetFunctionEventInvokeConfigError::is_resource_not_found_exception,
+            ) =>
         {
             Ok((Answer::FunctionFailureDestination(None), aws.origin(None)))
         }

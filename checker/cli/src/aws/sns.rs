@@ -1,6 +1,8 @@
 //! Who is subscribed to a topic, and which messages reach them.
 
 use aws_sdk_sns::operation::RequestId as _;
+use aws_sdk_sns::operation::get_subscription_attributes::GetSubscriptionAttributesError;
+use aws_sdk_sns::operation::list_subscriptions_by_topic::ListSubscriptionsByTopicError;
 use aws_sdk_sns::types::Subscription;
 use checker_core::observation::answer::{SubscriptionFilter, TopicSubscription};
 use checker_core::observation::{Answer, Origin, Unseen};
@@ -25,7 +27,7 @@ pub(super) async fn subscriptions(aws: &Aws, topic: &str) -> Seen {
             Err(error)
                 if error
                     .as_service_error()
-                    .is_some_and(|error| error.is_not_found_exception()) =>
+                    .is_some_and(ListSubscriptionsByTopicError::is_not_found_exception) =>
             {
                 return Ok(Page {
                     next: None,
@@ -96,7 +98,7 @@ pub(super) async fn filter(aws: &Aws, subscription: &str) -> Seen {
         Err(error)
             if error
                 .as_service_error()
-                .is_some_and(|error| error.is_not_found_exception()) =>
+                .is_some_and(GetSubscriptionAttributesError::is_not_found_exception) =>
         {
             return Ok((Answer::SubscriptionFilter(None), aws.origin(None)));
         }

@@ -1,6 +1,7 @@
 //! Queues: who may send to them.
 
 use aws_sdk_sqs::operation::RequestId as _;
+use aws_sdk_sqs::operation::get_queue_attributes::GetQueueAttributesError;
 use aws_sdk_sqs::types::QueueAttributeName;
 use checker_core::observation::answer::Queue;
 use checker_core::observation::{Answer, Unseen};
@@ -29,7 +30,7 @@ pub(super) async fn queue(aws: &Aws, arn: &str) -> Seen {
         Err(error)
             if error
                 .as_service_error()
-                .is_some_and(|error| error.is_queue_does_not_exist()) =>
+                .is_some_and(GetQueueAttributesError::is_queue_does_not_exist) =>
         {
             return Ok((Answer::Queue(None), aws.origin(None)));
         }

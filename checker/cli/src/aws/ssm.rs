@@ -1,6 +1,7 @@
 //! Names that the stack publishes for other stacks.
 
 use aws_sdk_ssm::operation::RequestId as _;
+use aws_sdk_ssm::operation::get_parameter::GetParameterError;
 use aws_sdk_ssm::types::ParameterType;
 use checker_core::observation::Answer;
 use checker_core::observation::answer::Parameter;
@@ -16,7 +17,7 @@ pub(super) async fn parameter(aws: &Aws, name: &str) -> Seen {
         Err(error)
             if error
                 .as_service_error()
-                .is_some_and(|error| error.is_parameter_not_found()) =>
+                .is_some_and(GetParameterError::is_parameter_not_found) =>
         {
             return Ok((Answer::Parameter(None), aws.origin(None)));
         }

@@ -61,9 +61,11 @@ fn view(facts: &Facts, setting: &Setting) -> Detector {
         state: of(&found, ABSENT, |function| function.state.clone()),
         published: published(facts, &published_as),
         published_as,
-        failure_destination: known(answered(facts, &destination, |answer| match answer {
-            Answer::FunctionFailureDestination(destination) => Some(destination.clone()),
-            _other => None,
+        failure_destination: known(answered(facts, &destination, |answer| {
+            let Answer::FunctionFailureDestination(destination) = answer else {
+                return None;
+            };
+            Some(destination.clone())
         })),
         arn,
     }
@@ -71,8 +73,10 @@ fn view(facts: &Facts, setting: &Setting) -> Detector {
 
 fn configuration<'a>(arn: &str, facts: &'a Facts) -> Result<Option<&'a answer::Function>, String> {
     let question = Observation::Function(arn.to_owned());
-    answered(facts, &question, |answer| match answer {
-        Answer::Function(function) => Some(function.as_ref()),
-        _other => None,
+    answered(facts, &question, |answer| {
+        let Answer::Function(function) = answer else {
+            return None;
+        };
+        Some(function.as_ref())
     })
 }

@@ -1,6 +1,6 @@
 //! The event rule that feeds the anomaly detector: its state, what its pattern catches, and its way to the detector.
 //!
-//! The pattern is tried on sample events (`event_rule/samples.json`) by EventBridge itself. That says nothing of the
+//! The pattern is tried on sample events (`event_rule/samples.json`) by `EventBridge` itself. That says nothing of the
 //! rule's state: a plain `ENABLED` rule with a right pattern still sees no reads.
 
 use serde::Deserialize;
@@ -26,11 +26,11 @@ crate::facts! {
         pub retried_for: Duration,
         /// ARN of the queue that keeps what could not be delivered.
         pub dead_letter_queue: Option<String>,
-        /// Whether that queue's policy lets EventBridge send to it for this rule.
+        /// Whether that queue's policy lets `EventBridge` send to it for this rule.
         pub dead_letters_accepted: Known<bool>,
     }
 
-    /// Whether EventBridge may invoke the detector for a rule.
+    /// Whether `EventBridge` may invoke the detector for a rule.
     pub struct InvokePermission {
         /// The detector's policy allows it for this rule.
         pub granted: bool,
@@ -60,7 +60,7 @@ crate::facts! {
         pub targeted: Known<bool>,
         /// The target that is the detector.
         pub target: Known<DetectorTarget>,
-        /// Whether EventBridge may invoke the detector for it.
+        /// Whether `EventBridge` may invoke the detector for it.
         pub permission: Known<InvokePermission>,
     }
 }
@@ -68,7 +68,7 @@ crate::facts! {
 /// The named filters.
 pub const FILTERS: &[(&str, &str)] = &[("detection", "the rule that feeds the anomaly detector")];
 
-/// EventBridge's own defaults of a target without a retry policy.
+/// `EventBridge`'s own defaults of a target without a retry policy.
 const DEFAULT_RETRIES: i64 = 185;
 const DEFAULT_EVENT_AGE_SECONDS: i64 = 86_400;
 
@@ -175,9 +175,11 @@ fn view(facts: &Facts, setting: &Setting) -> EventRule {
 
 fn described<'a>(name: &str, facts: &'a Facts) -> Result<Option<&'a answer::EventRule>, String> {
     let question = Observation::EventRule(name.to_owned());
-    answered(facts, &question, |answer| match answer {
-        Answer::EventRule(rule) => Some(rule.as_ref()),
-        _other => None,
+    answered(facts, &question, |answer| {
+        let Answer::EventRule(rule) = answer else {
+            return None;
+        };
+        Some(rule.as_ref())
     })
 }
 
@@ -203,9 +205,11 @@ fn tried(
             continue;
         }
         let matches = match pattern {
-            Some(pattern) => answered(facts, &sample.question(pattern), |answer| match answer {
-                Answer::EventMatch(matches) => Some(*matches),
-                _other => None,
+            Some(pattern) => answered(facts, &sample.question(pattern), |answer| {
+                let Answer::EventMatch(matches) = answer else {
+                    return None;
+                };
+                Some(*matches)
             })?,
             // A rule on a schedule sees no events at all.
             None => false,
@@ -246,9 +250,11 @@ fn targets<'a>(
         Err(reason) => return Err(reason.clone()),
     }
     let question = Observation::EventTargets(name.to_owned());
-    let found = answered(facts, &question, |answer| match answer {
-        Answer::EventTargets(targets) => Some(targets.as_deref()),
-        _other => None,
+    let found = answered(facts, &question, |answer| {
+        let Answer::EventTargets(targets) = answer else {
+            return None;
+        };
+        Some(targets.as_deref())
     })?;
     found.ok_or_else(|| ABSENT.to_owned())
 }
@@ -297,9 +303,11 @@ pub(super) fn accepted(
     setting: &Setting,
 ) -> Result<bool, String> {
     let question = Observation::Queue(queue.to_owned());
-    let found = answered(facts, &question, |answer| match answer {
-        Answer::Queue(queue) => Some(queue.as_ref()),
-        _other => None,
+    let found = answered(facts, &question, |answer| {
+        let Answer::Queue(queue) = answer else {
+            return None;
+        };
+        Some(queue.as_ref())
     })?;
     let asked = Asked {
         service,
@@ -319,9 +327,11 @@ fn permission(
     setting: &Setting,
 ) -> Result<InvokePermission, String> {
     let question = Observation::FunctionPolicy(function.to_owned());
-    let policy = answered(facts, &question, |answer| match answer {
-        Answer::FunctionPolicy(policy) => Some(policy.as_deref()),
-        _other => None,
+    let policy = answered(facts, &question, |answer| {
+        let Answer::FunctionPolicy(policy) = answer else {
+            return None;
+        };
+        Some(policy.as_deref())
     })?;
     let Some(policy) = policy else {
         return Ok(InvokePermission {
@@ -338,4 +348,52 @@ fn permission(
         granted: service_access::allows(policy, asked, rule, &setting.account)?,
         confined: service_access::confined(policy, asked, rule, &setting.account)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use chrono::DateTime;
+
+    use super::samples;
+    use crate::population::{Organisation, Setting};
+
+    #[test]
+    fn samples_are_whole_events_of_this_account_and_hold_both_kinds() {
+        let setting = Setting {
+            stage: "dev".to_owned(),
+            account: "647751526084".to_owned(),
+            region: "eu-west-1".to_owned(),
+            now: DateTime::UNIX_EPOCH,
+            organisation: Organisation::default(),
+        };
+        let samples = samples(&setting).unwrap();
+        for sample in &samples {
+            // What TestEventPattern demands of an event.
+            for member in [
+                "id",
+                "detail-type",
+                "source",
+                "account",
+                "time",
+                "region",
+                "resources",
+            ] {
+                assert!(
+                    sample.event.get(member).is_some(),
+                    "{}: {member}",
+                    sample.name
+                );
+            }
+            assert!(
+                !sample.event.to_string().contains("{account}"),
+                "{}",
+                sample.name
+            );
+            let of_secrets_manager = sample.event.get("source").unwrap() == "aws.secretsmanager";
+            assert_eq!(of_secrets_manager, sample.must_match, "{}", sample.name);
+        }
+        assert!(samples.iter().any(|sample| sample.must_match));
+        assert!(samples.iter().any(|sample| !sample.must_match));
+    }
 }

@@ -48,12 +48,14 @@ pub(super) fn of<T, U>(
 /// The ARN that a parameter publishes; `None` when there is no such parameter, or no ARN in it.
 pub(super) fn published(facts: &Facts, name: &str) -> Known<Option<String>> {
     let question = Observation::Parameter(name.to_owned());
-    known(answered(facts, &question, |answer| match answer {
-        Answer::Parameter(parameter) => Some(
+    known(answered(facts, &question, |answer| {
+        let Answer::Parameter(parameter) = answer else {
+            return None;
+        };
+        Some(
             parameter
                 .as_ref()
                 .and_then(|parameter| parameter.arn.clone()),
-        ),
-        _other => None,
+        )
     }))
 }

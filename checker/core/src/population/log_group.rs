@@ -32,7 +32,7 @@ crate::facts! {
 
     /// The key that encrypts a log group.
     pub struct GroupKey {
-        /// As configured; `null` when CloudWatch Logs uses its own.
+        /// As configured; `null` when `CloudWatch` Logs uses its own.
         pub configured: Option<String>,
         /// Whether it is given by its ARN.
         pub by_arn: bool,
@@ -103,9 +103,11 @@ pub(super) fn items(facts: &Facts, setting: &Setting, reads: &Reads) -> Vec<Item
 fn view(facts: &Facts, setting: &Setting) -> LogGroup {
     let name = setting.organisation.access_log(&setting.stage);
     let question = Observation::LogGroup(name.clone());
-    let found = answered(facts, &question, |answer| match answer {
-        Answer::LogGroup(group) => Some(group.as_ref()),
-        _other => None,
+    let found = answered(facts, &question, |answer| {
+        let Answer::LogGroup(group) = answer else {
+            return None;
+        };
+        Some(group.as_ref())
     });
     let published_as = setting
         .organisation
@@ -150,14 +152,12 @@ fn retention(group: &answer::LogGroup) -> Retention {
 /// Policies of the account that speak of a group. A policy takes effect a day after it was put, when it overrides the
 /// group's own setting: what `retention` says today may end tomorrow.
 fn account_policies(group: &str, facts: &Facts) -> Result<Vec<AccountPolicy>, String> {
-    let policies = answered(
-        facts,
-        &Observation::RetentionPolicies,
-        |answer| match answer {
-            Answer::RetentionPolicies(policies) => Some(policies),
-            _other => None,
-        },
-    )?;
+    let policies = answered(facts, &Observation::RetentionPolicies, |answer| {
+        let Answer::RetentionPolicies(policies) = answer else {
+            return None;
+        };
+        Some(policies)
+    })?;
     policies
         .iter()
         .filter(|policy| speaks_of(policy.selection.as_deref(), group))
@@ -199,9 +199,11 @@ fn key(group: &answer::LogGroup, facts: &Facts) -> GroupKey {
         None => Ok(None),
         Some(key) => {
             let question = Observation::Key(key.clone());
-            answered(facts, &question, |answer| match answer {
-                Answer::Key(key) => Some(key.as_ref()),
-                _other => None,
+            answered(facts, &question, |answer| {
+                let Answer::Key(key) = answer else {
+                    return None;
+                };
+                Some(key.as_ref())
             })
         }
     };

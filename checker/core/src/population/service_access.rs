@@ -1,4 +1,4 @@
-//! Whether a resource's policy lets an AWS service act on behalf of a source: a queue that EventBridge sends dead
+//! Whether a resource's policy lets an AWS service act on behalf of a source: a queue that `EventBridge` sends dead
 //! letters to, a function that a rule invokes.
 //!
 //! Decided by `checker-iam` with the context that AWS sends along (`aws:SourceArn`, `aws:SourceAccount`).

@@ -124,9 +124,11 @@ type Subscriptions<'a> = Result<Option<&'a [answer::TopicSubscription]>, String>
 
 fn subscriptions<'a>(topic: &str, facts: &'a Facts) -> Subscriptions<'a> {
     let question = Observation::TopicSubscriptions(topic.to_owned());
-    answered(facts, &question, |answer| match answer {
-        Answer::TopicSubscriptions(subscriptions) => Some(subscriptions.as_deref()),
-        _other => None,
+    answered(facts, &question, |answer| {
+        let Answer::TopicSubscriptions(subscriptions) = answer else {
+            return None;
+        };
+        Some(subscriptions.as_deref())
     })
 }
 
@@ -165,9 +167,11 @@ fn receiver(
     setting: &Setting,
 ) -> Result<Receiver, String> {
     let question = Observation::SubscriptionFilter(subscription.arn.clone());
-    let filter = answered(facts, &question, |answer| match answer {
-        Answer::SubscriptionFilter(filter) => Some(filter.as_ref()),
-        _other => None,
+    let filter = answered(facts, &question, |answer| {
+        let Answer::SubscriptionFilter(filter) = answer else {
+            return None;
+        };
+        Some(filter.as_ref())
     })?
     .ok_or_else(|| "the subscription has vanished meanwhile".to_owned())?;
     Ok(Receiver {
@@ -202,4 +206,25 @@ fn dropped(filter: &answer::SubscriptionFilter) -> Result<Vec<String>, String> {
 fn alerts() -> Result<Vec<Alert>, String> {
     serde_json::from_str(include_str!("topic/alerts.json"))
         .map_err(|error| format!("the sample alerts can't be read (line {})", error.line()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::alerts;
+
+    #[test]
+    fn samples_are_alerts_with_and_without_the_attribute() {
+        let alerts = alerts().unwrap();
+        let has = |alert: &super::Alert| alert.attributes.contains_key("synthetic");
+        assert!(alerts.iter().any(has));
+        assert!(!alerts.iter().all(has));
+        // None of them is a probe's, which a filter may drop.
+        assert!(alerts.iter().all(|alert| {
+            alert
+                .attributes
+                .get("synthetic")
+                .is_none_or(|value| value == "false")
+        }));
+    }
 }

@@ -1,4 +1,4 @@
-//! The trails that record this region: EventBridge sees calls only while one of them is logging.
+//! The trails that record this region: `EventBridge` sees calls only while one of them is logging.
 
 use super::known::{answered, known};
 use super::{Item, Reads, Setting, mismatch};
@@ -66,9 +66,11 @@ pub(super) fn items(facts: &Facts, setting: &Setting, reads: &Reads) -> Result<V
 fn view(trail: &answer::Trail, facts: &Facts, setting: &Setting) -> Trail {
     let logging = Observation::TrailLogging(trail.arn.clone());
     let selectors = Observation::TrailSelectors(trail.arn.clone());
-    let selectors = answered(facts, &selectors, |answer| match answer {
-        Answer::TrailSelectors(selectors) => Some(selectors.as_ref()),
-        _other => None,
+    let selectors = answered(facts, &selectors, |answer| {
+        let Answer::TrailSelectors(selectors) = answer else {
+            return None;
+        };
+        Some(selectors.as_ref())
     })
     .and_then(|found| found.ok_or_else(|| VANISHED.to_owned()));
     let records = |read_only| {
@@ -83,9 +85,11 @@ fn view(trail: &answer::Trail, facts: &Facts, setting: &Setting) -> Trail {
         name: trail.name.clone(),
         covers_region: trail.multi_region || trail.home_region == setting.region,
         logging: known(
-            answered(facts, &logging, |answer| match answer {
-                Answer::TrailLogging(logging) => Some(*logging),
-                _other => None,
+            answered(facts, &logging, |answer| {
+                let Answer::TrailLogging(logging) = answer else {
+                    return None;
+                };
+                Some(*logging)
             })
             .and_then(|found| found.ok_or_else(|| VANISHED.to_owned())),
         ),
