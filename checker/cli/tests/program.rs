@@ -53,7 +53,10 @@ struct Replacement {
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials = vec![Trial::test("the committed program passes", committed)];
-    trials.push(Trial::test("the downstream example is picked up", downstream));
+    trials.push(Trial::test(
+        "the downstream example is picked up",
+        downstream,
+    ));
     trials.push(Trial::test("the broken example shows failing", broken));
     for case in cases() {
         trials.push(Trial::test(format!("changed::{}", case.name), move || {
@@ -105,23 +108,44 @@ fn downstream() -> Result<(), Failed> {
     copy(&stack.join("examples/downstream"), &program);
     copy(&stack, &program.join("prerequisites"));
     let out = folder.path().join("out");
-    let arguments = ["run", "--only", "DT-002,FR-278", "--program", program.to_str().unwrap()];
-    let output = checker(&[&arguments[..], &["--out", out.to_str().unwrap()]].concat(), &repository());
+    let arguments = [
+        "run",
+        "--only",
+        "DT-002,FR-278",
+        "--program",
+        program.to_str().unwrap(),
+    ];
+    let output = checker(
+        &[&arguments[..], &["--out", out.to_str().unwrap()]].concat(),
+        &repository(),
+    );
     if output.status.code() != Some(0) {
         return Err(failed("the downstream example", &output));
     }
     let run: Value = read(&out.join("latest/run.json"));
     let judged = |rule: &str| {
-        let of_rule = |finding: &&Value| finding["assertion"] == rule && finding["verdict"] == "pass";
+        let of_rule =
+            |finding: &&Value| finding["assertion"] == rule && finding["verdict"] == "pass";
         run["controls"]
             .as_array()
             .unwrap()
             .iter()
             .flat_map(|control| control["findings"].as_array().unwrap())
             .filter(of_rule)
-            .any(|finding| finding["resource"].as_str().unwrap().contains(":secret:bank-app/orders/api-key-"))
+            .any(|finding| {
+                finding["resource"]
+                    .as_str()
+                    .unwrap()
+                    .contains(":secret:bank-app/orders/api-key-")
+            })
     };
-    for rule in ["rotates", "function-bound", "interval", "marked", "really-rotated"] {
+    for rule in [
+        "rotates",
+        "function-bound",
+        "interval",
+        "marked",
+        "really-rotated",
+    ] {
         if !judged(rule) {
             return Err(Failed::from(format!("{rule} does not speak of the secret")));
         }
@@ -131,8 +155,16 @@ fn downstream() -> Result<(), Failed> {
 
 fn broken() -> Result<(), Failed> {
     let out = tempfile::tempdir().unwrap();
-    let arguments = ["run", "--program", "infra-pulumi-yaml/examples/broken", "--out"];
-    let output = checker(&[&arguments[..], &[out.path().to_str().unwrap()]].concat(), &repository());
+    let arguments = [
+        "run",
+        "--program",
+        "infra-pulumi-yaml/examples/broken",
+        "--out",
+    ];
+    let output = checker(
+        &[&arguments[..], &[out.path().to_str().unwrap()]].concat(),
+        &repository(),
+    );
     if output.status.code() != Some(1) {
         return Err(failed("the broken example", &output));
     }

@@ -56,7 +56,10 @@ impl Setting {
     /// ARN of the anomaly detector.
     fn detector_arn(&self) -> String {
         let name = self.organisation.detector(&self.stage);
-        format!("arn:aws:lambda:{}:{}:function:{name}", self.region, self.account)
+        format!(
+            "arn:aws:lambda:{}:{}:function:{name}",
+            self.region, self.account
+        )
     }
 }
 
@@ -111,7 +114,10 @@ impl Organisation {
 
     /// Full name of a parameter that this module publishes.
     pub fn published(&self, stage: &str, name: &str) -> String {
-        format!("/{}/{stage}/secrets/{name}", self.namespace.trim_end_matches('-'))
+        format!(
+            "/{}/{stage}/secrets/{name}",
+            self.namespace.trim_end_matches('-')
+        )
     }
 
     /// Where parameters would be a second store of secrets.
@@ -372,7 +378,9 @@ impl Noun {
             Self::Secrets => "every secret of the account in the region",
             Self::Functions => "functions that secrets name",
             Self::Program => "the program under check",
-            Self::Calls => "calls that changed secrets, by operation, caller and secret, of the last 90 days",
+            Self::Calls => {
+                "calls that changed secrets, by operation, caller and secret, of the last 90 days"
+            }
             Self::Declarations => "every resource that the program declares",
             Self::Environments => "the environment of every function of the account in the region",
             Self::Keys => "every key that managed secrets use",
@@ -406,7 +414,24 @@ impl Noun {
                     "tagging-api",
                     "every secret that the tagging API knows must be on the list",
                 )],
-                Self::Account | Self::Functions | Self::Program | Self::Calls | Self::Declarations | Self::Environments | Self::Keys | Self::Outputs | Self::Parameters | Self::Policies | Self::Principals | Self::Resources | Self::Schedules | Self::Detectors | Self::EventRules | Self::LogGroups | Self::Topics | Self::Trails => Vec::new(),
+                Self::Account
+                | Self::Functions
+                | Self::Program
+                | Self::Calls
+                | Self::Declarations
+                | Self::Environments
+                | Self::Keys
+                | Self::Outputs
+                | Self::Parameters
+                | Self::Policies
+                | Self::Principals
+                | Self::Resources
+                | Self::Schedules
+                | Self::Detectors
+                | Self::EventRules
+                | Self::LogGroups
+                | Self::Topics
+                | Self::Trails => Vec::new(),
             },
             doc: self.doc().to_owned(),
         }
@@ -415,19 +440,16 @@ impl Noun {
     /// The questions without which there is no population.
     pub fn roots(self, reconcile: bool) -> Vec<Observation> {
         match self {
-            Self::Account | Self::Functions => vec![Observation::Secrets],
             Self::Secrets if reconcile => vec![Observation::Secrets, Observation::TaggedSecrets],
-            Self::Secrets => vec![Observation::Secrets],
+            Self::Account | Self::Functions | Self::Secrets => vec![Observation::Secrets],
             Self::Program | Self::Declarations => vec![Observation::Program],
             Self::Calls => call::roots(),
             Self::Environments => vec![Observation::FunctionEnvironments],
             Self::Keys => vec![Observation::Secrets, Observation::KeyAliases],
             // Each is asked for by name.
-            Self::Outputs
-            | Self::Detectors
-            | Self::EventRules
-            | Self::LogGroups
-            | Self::Topics => Vec::new(),
+            Self::Outputs | Self::Detectors | Self::EventRules | Self::LogGroups | Self::Topics => {
+                Vec::new()
+            }
             Self::Parameters => vec![Observation::Parameters],
             Self::Policies | Self::Principals => vec![Observation::Authorization],
             Self::Resources => vec![Observation::ModuleResources],
@@ -470,7 +492,24 @@ impl Noun {
     pub fn missing_from(self, facts: &Facts) -> Result<Vec<String>, Unseen> {
         match self {
             Self::Secrets => secret::missing(facts),
-            Self::Account | Self::Functions | Self::Program | Self::Calls | Self::Declarations | Self::Environments | Self::Keys | Self::Outputs | Self::Parameters | Self::Policies | Self::Principals | Self::Resources | Self::Schedules | Self::Detectors | Self::EventRules | Self::LogGroups | Self::Topics | Self::Trails => Ok(Vec::new()),
+            Self::Account
+            | Self::Functions
+            | Self::Program
+            | Self::Calls
+            | Self::Declarations
+            | Self::Environments
+            | Self::Keys
+            | Self::Outputs
+            | Self::Parameters
+            | Self::Policies
+            | Self::Principals
+            | Self::Resources
+            | Self::Schedules
+            | Self::Detectors
+            | Self::EventRules
+            | Self::LogGroups
+            | Self::Topics
+            | Self::Trails => Ok(Vec::new()),
         }
     }
 }

@@ -338,7 +338,10 @@ fn change_answer(answer: &mut Value, change: &Change) -> usize {
 fn set_all(row: &mut Value, change: &Change) {
     for (member, (from, to)) in &change.edit {
         let text = row[member].as_str().unwrap().to_owned();
-        assert!(text.contains(from), "{member} does not hold {from:?}: {text}");
+        assert!(
+            text.contains(from),
+            "{member} does not hold {from:?}: {text}"
+        );
         row[member] = text.replace(from, to).into();
     }
     for (path, value) in &change.set {

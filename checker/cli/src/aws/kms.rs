@@ -1,6 +1,7 @@
 //! Keys and their aliases.
 
 use aws_sdk_kms::operation::RequestId as _;
+use aws_sdk_kms::operation::get_key_policy::GetKeyPolicyError;
 use checker_core::observation::Answer;
 use checker_core::observation::answer::{Key, KeyAlias};
 
@@ -96,7 +97,7 @@ pub(super) async fn policy(aws: &Aws, id: &str) -> Seen {
         Err(error)
             if error
                 .as_service_error()
-                .is_some_and(|error| error.is_not_found_exception()) =>
+                .is_some_and(GetKeyPolicyError::is_not_found_exception) =>
         {
             Ok((Answer::KeyPolicy(None), aws.origin(None)))
         }

@@ -1,7 +1,7 @@
 //! Event rules that run on a schedule, with their targets. The default bus alone takes schedules.
 
 use aws_sdk_eventbridge::operation::RequestId as _;
-use aws_sdk_eventbridge::types::Target;
+use aws_sdk_eventbridge::types::{InputTransformer, Target};
 use checker_core::observation::answer::{ScheduledRule, ScheduledTarget};
 use checker_core::observation::{Answer, Origin, Unseen};
 
@@ -87,7 +87,7 @@ fn target(target: &Target) -> ScheduledTarget {
         target.input(),
         target
             .input_transformer()
-            .map(|transformer| transformer.input_template()),
+            .map(InputTransformer::input_template),
     ];
     ScheduledTarget {
         id: target.id().to_owned(),
@@ -96,7 +96,7 @@ fn target(target: &Target) -> ScheduledTarget {
     }
 }
 
-/// Whether a text names RotateSecret, in any API's spelling, or a step of a rotation.
+/// Whether a text names `RotateSecret`, in any API's spelling, or a step of a rotation.
 fn names_rotation(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     [

@@ -289,7 +289,7 @@ pub struct ScheduledTarget {
     pub id: String,
     /// ARN of what is called.
     pub arn: String,
-    /// Whether its ARN or its input names RotateSecret or a step of a rotation.
+    /// Whether its ARN or its input names `RotateSecret` or a step of a rotation.
     pub calls_rotate_secret: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Calls that changed a secret, as CloudTrail's history holds them: who, what, which secret and when.
+//! Calls that changed a secret, as `CloudTrail`'s history holds them: who, what, which secret and when.
 //!
 //! Only identity, name and time are taken out of a record. Forms of `userIdentity` that name nobody stay nameless,
 //! so that nobody's exception covers them.
@@ -12,7 +12,7 @@ use super::Time;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecretCall {
-    /// CloudTrail's id of the record.
+    /// `CloudTrail`'s id of the record.
     pub id: String,
     /// The operation, such as `PutSecretValue`.
     pub event: String,
@@ -29,10 +29,10 @@ pub struct SecretCall {
 }
 
 impl SecretCall {
-    /// Reads a CloudTrail record: `None` when it is of another service, an error when it is no record.
+    /// Reads a `CloudTrail` record: `None` when it is of another service, an error when it is no record.
     pub fn read(text: &str) -> Result<Option<Self>, String> {
-        let record: Value =
-            serde_json::from_str(text).map_err(|error| format!("no JSON at column {}", error.column()))?;
+        let record: Value = serde_json::from_str(text)
+            .map_err(|error| format!("no JSON at column {}", error.column()))?;
         if text_at(&record, "/eventSource") != Some("secretsmanager.amazonaws.com") {
             return Ok(None);
         }
@@ -93,7 +93,13 @@ mod tests {
     #[test]
     fn the_role_counts_and_never_the_name_of_the_session() {
         let check = |identity: Value, expected: &str| {
-            assert_eq!(SecretCall::read(&record(&identity)).unwrap().unwrap().caller, expected);
+            assert_eq!(
+                SecretCall::read(&record(&identity))
+                    .unwrap()
+                    .unwrap()
+                    .caller,
+                expected
+            );
         };
         let session = "arn:aws:sts::1:assumed-role/evil/bank-secrets-rotation-dev";
         check(
@@ -110,13 +116,19 @@ mod tests {
             json!({"type": "AWSService", "invokedBy": "secretsmanager.amazonaws.com"}),
             "secretsmanager.amazonaws.com",
         );
-        check(json!({"accountId": "1", "invokedBy": "secretsmanager.amazonaws.com"}), "");
+        check(
+            json!({"accountId": "1", "invokedBy": "secretsmanager.amazonaws.com"}),
+            "",
+        );
         check(json!(null), "");
     }
 
     #[test]
     fn a_record_of_another_service_is_none_and_what_is_no_record_an_error() {
-        assert_eq!(SecretCall::read("{\"eventSource\":\"kms.amazonaws.com\"}"), Ok(None));
+        assert_eq!(
+            SecretCall::read("{\"eventSource\":\"kms.amazonaws.com\"}"),
+            Ok(None)
+        );
         assert!(SecretCall::read("{").is_err());
         assert!(SecretCall::read("{\"eventSource\":\"secretsmanager.amazonaws.com\"}").is_err());
     }

@@ -31,17 +31,43 @@ pub struct Variable {
 
 /// Words in a name that say secret, as whole words between underscores.
 const SECRET_WORDS: &[&str] = &[
-    "PASSWORD", "PASSWD", "PASSPHRASE", "PWD", "SECRET", "SECRETS", "TOKEN", "CREDENTIAL", "CREDENTIALS", "APIKEY",
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "PWD",
+    "SECRET",
+    "SECRETS",
+    "TOKEN",
+    "CREDENTIAL",
+    "CREDENTIALS",
+    "APIKEY",
 ];
 
 /// Pairs of words that say secret only together.
 const SECRET_PAIRS: &[&str] = &[
-    "API_KEY", "PRIVATE_KEY", "ACCESS_KEY", "ENCRYPTION_KEY", "DECRYPTION_KEY", "SIGNING_KEY", "MASTER_KEY", "AUTH_KEY",
+    "API_KEY",
+    "PRIVATE_KEY",
+    "ACCESS_KEY",
+    "ENCRYPTION_KEY",
+    "DECRYPTION_KEY",
+    "SIGNING_KEY",
+    "MASTER_KEY",
+    "AUTH_KEY",
 ];
 
 /// How well-known credentials begin.
 const CREDENTIAL_PREFIXES: &[&str] = &[
-    "AKIA", "ASIA", "ghp_", "gho_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "sk_live_", "rk_live_", "eyJ",
+    "AKIA",
+    "ASIA",
+    "ghp_",
+    "gho_",
+    "github_pat_",
+    "glpat-",
+    "xoxb-",
+    "xoxp-",
+    "sk_live_",
+    "rk_live_",
+    "eyJ",
 ];
 
 impl Variable {
@@ -91,7 +117,8 @@ fn separated(name: &str) -> String {
 /// Whether a value could be a secret: names of things that are stored elsewhere, flags and numbers are not.
 fn is_literal(value: &str) -> bool {
     let value = value.trim();
-    let flag = ["true", "false", "on", "off", "none"].contains(&value.to_ascii_lowercase().as_str());
+    let flag =
+        ["true", "false", "on", "off", "none"].contains(&value.to_ascii_lowercase().as_str());
     let number = value.len() < 6 && value.chars().all(|letter| letter.is_ascii_digit());
     let reference = value.starts_with("arn:")
         || value.starts_with("{{resolve:")
@@ -107,9 +134,9 @@ fn is_path(value: &str) -> bool {
     let word = |word: &str| {
         !word.is_empty()
             && word.len() < 32
-            && word
-                .chars()
-                .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_.".contains(letter))
+            && word.chars().all(|letter| {
+                letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_.".contains(letter)
+            })
     };
     value.contains('/') && path.split('/').all(word)
 }
@@ -117,7 +144,10 @@ fn is_path(value: &str) -> bool {
 fn is_credential(value: &str) -> bool {
     let value = value.trim();
     value.contains("-----BEGIN ") && value.contains("PRIVATE KEY")
-        || value.len() >= 20 && CREDENTIAL_PREFIXES.iter().any(|prefix| value.starts_with(prefix))
+        || value.len() >= 20
+            && CREDENTIAL_PREFIXES
+                .iter()
+                .any(|prefix| value.starts_with(prefix))
         || url_with_password(value)
 }
 
@@ -149,7 +179,11 @@ mod tests {
         check("NOTE", "AKIAIOSFODNN7EXAMPLE", true);
         check("PEM", "-----BEGIN EC PRIVATE KEY-----\nMHc", true);
         check("CANARY_SECRET", "bank-platform/canary-dev", false);
-        check("DB_PASSWORD_ARN", "arn:aws:secretsmanager:eu-west-1:1:secret:x", false);
+        check(
+            "DB_PASSWORD_ARN",
+            "arn:aws:secretsmanager:eu-west-1:1:secret:x",
+            false,
+        );
         check("TOKEN_PARAMETER", "/bank/dev/token", false);
         check("PASSWORD_LENGTH", "32", false);
         check("TOKEN_CACHE", "true", false);

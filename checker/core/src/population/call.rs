@@ -1,4 +1,4 @@
-//! Who changed secrets in the period that CloudTrail's history holds: one item an operation, caller and secret.
+//! Who changed secrets in the period that `CloudTrail`'s history holds: one item an operation, caller and secret.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ crate::facts! {
         /// The operation, such as `PutSecretValue`.
         pub event: String,
         /// Who: `role/name` or `user/name` of this account, the full ARN of another's, the name of a service, or empty
-        /// where CloudTrail names nobody.
+        /// where `CloudTrail` names nobody.
         pub caller: String,
         /// The secret's name where it is known, otherwise what the caller wrote.
         pub secret: String,
@@ -24,7 +24,7 @@ crate::facts! {
         pub count: i64,
         /// The last time.
         pub last: Time,
-        /// CloudTrail's id of the last record.
+        /// `CloudTrail`'s id of the last record.
         pub event_id: String,
     }
 }
@@ -34,7 +34,9 @@ pub const EVENTS: [&str; 3] = ["PutSecretValue", "RotateSecret", "UpdateSecret"]
 
 /// The questions without which nothing can be said.
 pub(super) fn roots() -> Vec<Observation> {
-    let calls = EVENTS.iter().map(|event| Observation::SecretCalls((*event).to_owned()));
+    let calls = EVENTS
+        .iter()
+        .map(|event| Observation::SecretCalls((*event).to_owned()));
     calls.chain([Observation::Secrets]).collect()
 }
 
@@ -67,8 +69,16 @@ pub(super) fn items(facts: &Facts, setting: &Setting) -> Result<Vec<Item>, Unsee
     Ok(calls
         .into_values()
         .map(|call| {
-            let who = if call.caller.is_empty() { "nobody named" } else { &call.caller };
-            Item::of(format!("{} by {who} on {}", call.event, call.secret), "call", &call)
+            let who = if call.caller.is_empty() {
+                "nobody named"
+            } else {
+                &call.caller
+            };
+            Item::of(
+                format!("{} by {who} on {}", call.event, call.secret),
+                "call",
+                &call,
+            )
         })
         .collect())
 }
@@ -80,7 +90,12 @@ fn view(call: &SecretCall, secrets: &[ListedSecret], setting: &Setting) -> Call 
         event: call.event.clone(),
         caller: caller(&call.caller, &setting.account),
         secret: secret.map_or_else(|| written.to_owned(), |secret| secret.name.clone()),
-        probe: secret.is_some_and(|secret| secret.tags.get("bank:probe").is_some_and(|tag| tag == "true")),
+        probe: secret.is_some_and(|secret| {
+            secret
+                .tags
+                .get("bank:probe")
+                .is_some_and(|tag| tag == "true")
+        }),
         count: 1,
         last: call.at,
         event_id: call.id.clone(),
@@ -90,10 +105,15 @@ fn view(call: &SecretCall, secrets: &[ListedSecret], setting: &Setting) -> Call 
 /// Whether a caller's text means this secret: its name, its ARN, or its ARN without the six random characters.
 fn is(secret: &ListedSecret, written: &str) -> bool {
     let partial = secret.arn.rsplit_once('-').map(|(start, _)| start);
-    !written.is_empty() && (secret.name == written || secret.arn == written || partial == Some(written))
+    !written.is_empty()
+        && (secret.name == written || secret.arn == written || partial == Some(written))
 }
 
 fn caller(arn: &str, account: &str) -> String {
     let own = arn.starts_with("arn:") && arn.split(':').nth(4) == Some(account);
-    if own { local(arn).to_owned() } else { arn.to_owned() }
+    if own {
+        local(arn).to_owned()
+    } else {
+        arn.to_owned()
+    }
 }

@@ -20,7 +20,8 @@ crate::facts! {
 
 /// One item a function of the account in the region.
 pub(super) fn items(facts: &Facts) -> Result<Vec<Item>, Unseen> {
-    let Answer::FunctionEnvironments(listed) = facts.get(&Observation::FunctionEnvironments)? else {
+    let Answer::FunctionEnvironments(listed) = facts.get(&Observation::FunctionEnvironments)?
+    else {
         return Err(mismatch(&Observation::FunctionEnvironments));
     };
     let names = |variables: &mut dyn Iterator<Item = &Variable>| {
@@ -33,7 +34,12 @@ pub(super) fn items(facts: &Facts) -> Result<Vec<Item>, Unseen> {
                 arn: function.arn.clone(),
                 name: function.name.clone(),
                 variables: names(&mut function.variables.iter()),
-                literals: names(&mut function.variables.iter().filter(|variable| variable.holds_secret())),
+                literals: names(
+                    &mut function
+                        .variables
+                        .iter()
+                        .filter(|variable| variable.holds_secret()),
+                ),
             };
             Item::of(function.arn.clone(), "environment", &environment)
         })

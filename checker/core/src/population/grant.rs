@@ -61,7 +61,11 @@ pub(super) fn names_action(statement: &Value, action: &str) -> bool {
 
 /// Whether a statement speaks of a resource.
 pub(super) fn names_resource(statement: &Value, resource: &str) -> bool {
-    let fitting = |patterns: &Value| texts(patterns).iter().any(|pattern| fits(pattern, resource));
+    let fitting = |patterns: &Value| {
+        texts(patterns)
+            .iter()
+            .any(|pattern| fits(pattern, resource))
+    };
     match (statement.get("Resource"), statement.get("NotResource")) {
         (Some(patterns), _) => fitting(patterns),
         (None, Some(patterns)) => !fitting(patterns),
@@ -143,10 +147,20 @@ mod tests {
 
     #[test]
     fn patterns_fit_as_iam_reads_them() {
-        let check = |pattern: &str, text: &str, expected: bool| assert_eq!(fits(pattern, text), expected, "{pattern}");
+        let check = |pattern: &str, text: &str, expected: bool| {
+            assert_eq!(fits(pattern, text), expected, "{pattern}")
+        };
         check("*", "", true);
-        check("secretsmanager:Get*Value", "secretsmanager:GetSecretValue", true);
-        check("secretsmanager:Get?Value", "secretsmanager:GetSecretValue", false);
+        check(
+            "secretsmanager:Get*Value",
+            "secretsmanager:GetSecretValue",
+            true,
+        );
+        check(
+            "secretsmanager:Get?Value",
+            "secretsmanager:GetSecretValue",
+            false,
+        );
         check("a*b*c", "aXbXbXc", true);
         check("a*b*c", "aXbXbX", false);
         check("??", "a", false);
@@ -157,24 +171,35 @@ mod tests {
     fn only_patterns_of_the_namespace_are_spared() {
         let check = |spared: Value, expected: bool| {
             let statement = json!({"Effect": "Deny", "Action": "x:Y", "NotResource": spared});
-            assert_eq!(spares_only(&statement, "bank-", "1"), expected, "{statement}");
+            assert_eq!(
+                spares_only(&statement, "bank-", "1"),
+                expected,
+                "{statement}"
+            );
         };
         check(json!("arn:aws:secretsmanager:*:1:secret:bank-*"), true);
         check(json!("arn:aws:secretsmanager:*:2:secret:bank-*"), false);
         check(json!("arn:aws:secretsmanager:*:*:secret:bank-*"), false);
         check(json!("arn:aws:secretsmanager:*:1:secret:*"), false);
         check(json!("*"), false);
-        check(json!(["arn:aws:secretsmanager:*:1:secret:bank-*", "*"]), false);
+        check(
+            json!(["arn:aws:secretsmanager:*:1:secret:bank-*", "*"]),
+            false,
+        );
         check(json!([]), false);
     }
 
     #[test]
     fn what_a_statement_leaves_out_is_what_its_not_names() {
-        let all_but = json!({"Effect": "Allow", "NotAction": "iam:*", "NotResource": "arn:aws:s3:::x"});
+        let all_but =
+            json!({"Effect": "Allow", "NotAction": "iam:*", "NotResource": "arn:aws:s3:::x"});
         assert!(names_action(&all_but, "secretsmanager:GetSecretValue"));
         assert!(!names_action(&all_but, "iam:PassRole"));
         assert!(names_resource(&all_but, "arn:aws:s3:::y"));
         assert!(!names_resource(&all_but, "arn:aws:s3:::x"));
-        assert!(names_action(&json!({"Action": "SECRETSMANAGER:get*"}), "secretsmanager:GetSecretValue"));
+        assert!(names_action(
+            &json!({"Action": "SECRETSMANAGER:get*"}),
+            "secretsmanager:GetSecretValue"
+        ));
     }
 }

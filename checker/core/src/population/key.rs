@@ -42,7 +42,11 @@ pub(super) fn items(facts: &Facts, setting: &Setting, reads: &Reads) -> Result<V
                     .find(|known| known.name == alias)
                     .and_then(|known| known.key_id.clone())
                     .unwrap_or_else(|| alias.to_owned()),
-                None => configured.rsplit('/').next().unwrap_or(configured).to_owned(),
+                None => configured
+                    .rsplit('/')
+                    .next()
+                    .unwrap_or(configured)
+                    .to_owned(),
             }
         })
         .collect();
@@ -66,7 +70,10 @@ pub(super) fn items(facts: &Facts, setting: &Setting, reads: &Reads) -> Result<V
                 }),
                 id,
             };
-            let arn = format!("arn:aws:kms:{}:{}:key/{}", setting.region, setting.account, key.id);
+            let arn = format!(
+                "arn:aws:kms:{}:{}:key/{}",
+                setting.region, setting.account, key.id
+            );
             let mut item = Item::of(arn, "key", &key);
             for path in ["key.outside", "key.open"] {
                 if reads.touch(path) {

@@ -27,17 +27,29 @@ pub const FILTERS: &[(&str, &str)] = &[
 
 /// One item a published name, whether it exists or not.
 pub(super) fn items(facts: &Facts, setting: &Setting, reads: &Reads) -> Vec<Item> {
-    let Setting { stage, account, region, organisation, .. } = setting;
+    let Setting {
+        stage,
+        account,
+        region,
+        organisation,
+        ..
+    } = setting;
     let published = [
         (
             "namespace-policy",
             organisation.published(stage, "namespace-policy/arn"),
-            format!("arn:aws:iam::{account}:policy/{}", organisation.namespace_policy(stage)),
+            format!(
+                "arn:aws:iam::{account}:policy/{}",
+                organisation.namespace_policy(stage)
+            ),
         ),
         (
             "rotation-function",
             organisation.published(stage, "rotation/fn-arn"),
-            format!("arn:aws:lambda:{region}:{account}:function:{}", organisation.rotation_function(stage)),
+            format!(
+                "arn:aws:lambda:{region}:{account}:function:{}",
+                organisation.rotation_function(stage)
+            ),
         ),
     ];
     published
@@ -51,7 +63,9 @@ pub(super) fn items(facts: &Facts, setting: &Setting, reads: &Reads) -> Vec<Item
                     Err(reason) => Known::Unknown(reason.clone()),
                 },
                 value: match found {
-                    Ok(parameter) => Known::Known(parameter.and_then(|parameter| parameter.arn.clone())),
+                    Ok(parameter) => {
+                        Known::Known(parameter.and_then(|parameter| parameter.arn.clone()))
+                    }
                     Err(reason) => Known::Unknown(reason),
                 },
                 expected,
@@ -71,8 +85,8 @@ pub(super) fn items(facts: &Facts, setting: &Setting, reads: &Reads) -> Vec<Item
 }
 
 fn found<'a>(facts: &'a Facts, question: &Observation) -> Result<Option<&'a Parameter>, Unseen> {
-    match facts.get(question)? {
-        Answer::Parameter(parameter) => Ok(parameter.as_ref()),
-        _other => Err(mismatch(question)),
-    }
+    let Answer::Parameter(parameter) = facts.get(question)? else {
+        return Err(mismatch(question));
+    };
+    Ok(parameter.as_ref())
 }

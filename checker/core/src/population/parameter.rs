@@ -31,7 +31,11 @@ pub(super) fn items(facts: &Facts, setting: &Setting) -> Result<Vec<Item>, Unsee
                 encrypted: listed.kind == "SecureString",
                 key: listed.key_id.clone(),
             };
-            let slash = if listed.name.starts_with('/') { "" } else { "/" };
+            let slash = if listed.name.starts_with('/') {
+                ""
+            } else {
+                "/"
+            };
             let arn = format!(
                 "arn:aws:ssm:{}:{}:parameter{slash}{}",
                 setting.region, setting.account, listed.name

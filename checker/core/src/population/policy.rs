@@ -39,7 +39,10 @@ pub const FILTERS: &[(&str, &str)] = &[
 pub(super) fn items(facts: &Facts, setting: &Setting) -> Result<Vec<Item>, Unseen> {
     let all = authorization(facts)?;
     let demanded = [
-        ("namespace", setting.organisation.namespace_policy(&setting.stage)),
+        (
+            "namespace",
+            setting.organisation.namespace_policy(&setting.stage),
+        ),
         ("read", setting.organisation.read_policy()),
     ];
     let missing = demanded
@@ -64,10 +67,10 @@ pub(super) fn items(facts: &Facts, setting: &Setting) -> Result<Vec<Item>, Unsee
 
 /// All identities and policies.
 pub(super) fn authorization(facts: &Facts) -> Result<&Authorization, Unseen> {
-    match facts.get(&Observation::Authorization)? {
-        Answer::Authorization(all) => Ok(all),
-        _other => Err(mismatch(&Observation::Authorization)),
-    }
+    let Answer::Authorization(all) = facts.get(&Observation::Authorization)? else {
+        return Err(mismatch(&Observation::Authorization));
+    };
+    Ok(all)
 }
 
 /// What stands behind the account in an ARN, such as `role/name`.
@@ -97,7 +100,9 @@ fn view(policy: &ManagedPolicy, all: &Authorization, setting: &Setting) -> Polic
         Ok(statements) => Known::Known(
             grant::MUTATING
                 .iter()
-                .filter(|action| statements.iter().any(|statement| wanted(statement, action)) == found)
+                .filter(|action| {
+                    statements.iter().any(|statement| wanted(statement, action)) == found
+                })
                 .map(|action| (*action).to_owned())
                 .collect(),
         ),
@@ -128,14 +133,20 @@ fn view(policy: &ManagedPolicy, all: &Authorization, setting: &Setting) -> Polic
             let allowed = grant::condition(statement, "StringNotLike", "secretsmanager:Name");
             grant::denies(statement)
                 && grant::names_action(statement, "secretsmanager:CreateSecret")
-                && statement.get("Resource").map(resource_policy::texts) == Some(vec!["*".to_owned()])
+                && statement.get("Resource").map(resource_policy::texts)
+                    == Some(vec!["*".to_owned()])
                 && conditions(statement) == 1
                 && !allowed.is_empty()
-                && allowed.iter().all(|name| name.starts_with(namespace.as_str()))
+                && allowed
+                    .iter()
+                    .all(|name| name.starts_with(namespace.as_str()))
         }),
         denies_shadow_parameters: holds(&|statement| {
             let shadow = setting.organisation.shadow_store();
-            let parameter = format!("arn:aws:ssm:{}:{account}:parameter{shadow}x", setting.region);
+            let parameter = format!(
+                "arn:aws:ssm:{}:{account}:parameter{shadow}x",
+                setting.region
+            );
             grant::denies_always(statement)
                 && grant::names_action(statement, "ssm:PutParameter")
                 && grant::names_resource(statement, &parameter)

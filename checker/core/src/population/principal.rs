@@ -38,7 +38,10 @@ pub(super) fn items(facts: &Facts, setting: &Setting) -> Result<Vec<Item>, Unsee
         .map(|listed| {
             let mut item = Item::of(listed.arn.clone(), "principal", &view(listed, all, setting));
             if local(&listed.arn).starts_with("role/aws-service-role/") {
-                item.exempt = Some("a service-linked role; its policy is AWS's own and can't be changed".to_owned());
+                item.exempt = Some(
+                    "a service-linked role; its policy is AWS's own and can't be changed"
+                        .to_owned(),
+                );
             }
             item
         })
@@ -59,7 +62,11 @@ fn view(listed: &Listed, all: &Authorization, setting: &Setting) -> Principal {
 }
 
 /// `policy#statement` of every statement that allows it.
-fn wildcard_reads(listed: &Listed, all: &Authorization, setting: &Setting) -> Result<Vec<String>, String> {
+fn wildcard_reads(
+    listed: &Listed,
+    all: &Authorization,
+    setting: &Setting,
+) -> Result<Vec<String>, String> {
     let mut texts: Vec<(&str, &str)> = listed
         .inline
         .iter()
@@ -74,7 +81,12 @@ fn wildcard_reads(listed: &Listed, all: &Authorization, setting: &Setting) -> Re
         return Err("a group that it is in is not in the answer".to_owned());
     }
     for group in &groups {
-        texts.extend(group.inline.iter().map(|(name, text)| (name.as_str(), text.as_str())));
+        texts.extend(
+            group
+                .inline
+                .iter()
+                .map(|(name, text)| (name.as_str(), text.as_str())),
+        );
     }
     let attached = groups.iter().flat_map(|group| &group.attached);
     for arn in listed.attached.iter().chain(attached) {
@@ -87,7 +99,8 @@ fn wildcard_reads(listed: &Listed, all: &Authorization, setting: &Setting) -> Re
     }
     let mut found = Vec::new();
     for (name, text) in texts {
-        let statements = resource_policy::statements(text).map_err(|reason| format!("policy {name}: {reason}"))?;
+        let statements = resource_policy::statements(text)
+            .map_err(|reason| format!("policy {name}: {reason}"))?;
         for (place, statement) in statements.iter().enumerate() {
             if reads_everything(statement, setting) {
                 found.push(format!("{name}#{}", grant::label(statement, place + 1)));
@@ -105,7 +118,8 @@ fn reads_everything(statement: &Value, setting: &Setting) -> bool {
         .is_some_and(|keys| {
             keys.keys().any(|key| {
                 let key = key.to_ascii_lowercase();
-                key.starts_with("aws:resourcetag/") || key.starts_with("secretsmanager:resourcetag/")
+                key.starts_with("aws:resourcetag/")
+                    || key.starts_with("secretsmanager:resourcetag/")
             })
         });
     grant::allows(statement)

@@ -23,7 +23,9 @@ pub(super) fn items(facts: &Facts, setting: &Setting) -> Result<Vec<Item>, Unsee
     let Answer::ModuleResources(listed) = facts.get(&Observation::ModuleResources)? else {
         return Err(mismatch(&Observation::ModuleResources));
     };
-    let ours = |tags: &BTreeMap<String, String>| tags.get("module_id") == Some(&setting.organisation.module_id);
+    let ours = |tags: &BTreeMap<String, String>| {
+        tags.get("module_id") == Some(&setting.organisation.module_id)
+    };
     Ok(listed
         .iter()
         .filter(|listed| ours(&listed.tags))

@@ -51,7 +51,9 @@ pub fn open(text: &str, account: &str) -> Result<Vec<String>, String> {
     for (place, statement) in statements(text)?.iter().enumerate() {
         let everyone = match statement.get("Principal") {
             Some(Value::String(who)) => who == "*",
-            Some(Value::Object(kinds)) => kinds.values().any(|who| texts(who).iter().any(|who| who == "*")),
+            Some(Value::Object(kinds)) => kinds
+                .values()
+                .any(|who| texts(who).iter().any(|who| who == "*")),
             Some(_) | None => statement.get("NotPrincipal").is_some(),
         };
         if is(statement, "Effect", "Allow") && everyone && !demands_own_caller(statement, account) {
@@ -63,10 +65,14 @@ pub fn open(text: &str, account: &str) -> Result<Vec<String>, String> {
 
 /// Whether a condition demands that the caller is of this account, or of one named organisation.
 fn demands_own_caller(statement: &Value, account: &str) -> bool {
-    let own = ["kms:CallerAccount", "aws:PrincipalAccount", "aws:SourceAccount"]
-        .iter()
-        .map(|key| super::grant::condition(statement, "StringEquals", key))
-        .any(|values| !values.is_empty() && values.iter().all(|value| value == account));
+    let own = [
+        "kms:CallerAccount",
+        "aws:PrincipalAccount",
+        "aws:SourceAccount",
+    ]
+    .iter()
+    .map(|key| super::grant::condition(statement, "StringEquals", key))
+    .any(|values| !values.is_empty() && values.iter().all(|value| value == account));
     let organisation = super::grant::condition(statement, "StringEquals", "aws:PrincipalOrgID");
     own || (!organisation.is_empty() && organisation.iter().all(|id| id.starts_with("o-")))
 }
@@ -279,16 +285,34 @@ mod tests {
     #[test]
     fn a_grant_to_everyone_is_open_unless_it_demands_callers_of_our_own() {
         let check = |principal: Value, condition: Value, expected: &[&str]| {
-            let text = policy(&json!({"Sid": "s", "Effect": "Allow", "Principal": principal, "Action": "kms:*",
-                                      "Resource": "*", "Condition": condition}));
+            let text = policy(
+                &json!({"Sid": "s", "Effect": "Allow", "Principal": principal, "Action": "kms:*",
+                                      "Resource": "*", "Condition": condition}),
+            );
             assert_eq!(open(&text, OWN).unwrap(), expected, "{text}");
         };
         check(json!("*"), json!({}), &["s"]);
         check(json!({"AWS": ["*"]}), json!({}), &["s"]);
-        check(json!({"AWS": "*"}), json!({"StringEquals": {"kms:CallerAccount": OWN}}), &[]);
-        check(json!({"AWS": "*"}), json!({"StringEquals": {"kms:CallerAccount": [OWN, "1"]}}), &["s"]);
-        check(json!({"AWS": "*"}), json!({"StringLike": {"kms:ViaService": "s3.*"}}), &["s"]);
-        check(json!({"AWS": "*"}), json!({"StringEquals": {"aws:PrincipalOrgID": "o-1"}}), &[]);
+        check(
+            json!({"AWS": "*"}),
+            json!({"StringEquals": {"kms:CallerAccount": OWN}}),
+            &[],
+        );
+        check(
+            json!({"AWS": "*"}),
+            json!({"StringEquals": {"kms:CallerAccount": [OWN, "1"]}}),
+            &["s"],
+        );
+        check(
+            json!({"AWS": "*"}),
+            json!({"StringLike": {"kms:ViaService": "s3.*"}}),
+            &["s"],
+        );
+        check(
+            json!({"AWS": "*"}),
+            json!({"StringEquals": {"aws:PrincipalOrgID": "o-1"}}),
+            &[],
+        );
         check(json!({"AWS": OWN}), json!({}), &[]);
     }
 

@@ -1,4 +1,4 @@
-//! Rules of EventBridge that run on a schedule, with the targets that would rotate a secret.
+//! Rules of `EventBridge` that run on a schedule, with the targets that would rotate a secret.
 
 use super::{Item, Setting, mismatch};
 use crate::observation::{Answer, Facts, Observation, Unseen};
@@ -12,7 +12,7 @@ crate::facts! {
         pub name: String,
         /// `rate(..)` or `cron(..)`.
         pub expression: String,
-        /// Ids of targets that rotate: their input calls RotateSecret, or they invoke a rotation function.
+        /// Ids of targets that rotate: their input calls `RotateSecret`, or they invoke a rotation function.
         pub rotating: Vec<String>,
     }
 }
@@ -26,7 +26,10 @@ pub(super) fn items(facts: &Facts, setting: &Setting) -> Result<Vec<Item>, Unsee
         return Err(mismatch(&Observation::Secrets));
     };
     let function = setting.organisation.rotation_function(&setting.stage);
-    let own = format!("arn:aws:lambda:{}:{}:function:{function}", setting.region, setting.account);
+    let own = format!(
+        "arn:aws:lambda:{}:{}:function:{function}",
+        setting.region, setting.account
+    );
     let invokes_rotation = |arn: &str| {
         let unqualified: Vec<&str> = arn.splitn(8, ':').take(7).collect();
         let unqualified = unqualified.join(":");

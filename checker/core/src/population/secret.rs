@@ -342,7 +342,10 @@ fn known<T>(found: Result<T, String>) -> Known<T> {
 
 /// The bare name of a function of this account and region; of any other the whole ARN.
 fn function_name(arn: &str, setting: &Setting) -> String {
-    let own = format!("arn:aws:lambda:{}:{}:function:", setting.region, setting.account);
+    let own = format!(
+        "arn:aws:lambda:{}:{}:function:",
+        setting.region, setting.account
+    );
     arn.strip_prefix(&own)
         .and_then(|name| name.split(':').next())
         .unwrap_or(arn)
