@@ -27,7 +27,10 @@ impl Console {
     }
 
     /// One line.
-    #[expect(clippy::unused_self, reason = "callers need not know that all consoles write lines alike")]
+    #[expect(
+        clippy::unused_self,
+        reason = "callers need not know that all consoles write lines alike"
+    )]
     pub(crate) fn line(self, text: &str) {
         // A closed stderr must not end the run.
         drop(writeln!(std::io::stderr().lock(), "{text}"));

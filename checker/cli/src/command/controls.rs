@@ -179,7 +179,10 @@ fn page(control: &Control) -> String {
         control.statement.trim()
     );
     for parameter in &control.parameters {
-        page.push_str(&format!("\nparameter {} = {}", parameter.name, parameter.value));
+        page.push_str(&format!(
+            "\nparameter {} = {}",
+            parameter.name, parameter.value
+        ));
     }
     for check in &control.checks {
         page.push_str(&format!("\n\n{}", check.id()));

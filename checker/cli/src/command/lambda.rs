@@ -115,9 +115,8 @@ async fn invoke(arguments: &Invoke) -> Result<u8, Failure> {
 
 /// One JSON document, or one a line; a line that is none is answered with an error.
 fn events(file: &Path) -> Result<Vec<Result<Value, String>>, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        Failure::Usage(format!("`{}` cannot be read: {error}", file.display()))
-    })?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::Usage(format!("`{}` cannot be read: {error}", file.display())))?;
     if let Ok(event) = serde_json::from_str(&text) {
         return Ok(vec![Ok(event)]);
     }
@@ -125,9 +124,8 @@ fn events(file: &Path) -> Result<Vec<Result<Value, String>>, Failure> {
         .lines()
         .filter(|line| !line.trim().is_empty())
         .map(|line| {
-            serde_json::from_str(line).map_err(|error| {
-                format!("the line is no JSON at column {}", error.column())
-            })
+            serde_json::from_str(line)
+                .map_err(|error| format!("the line is no JSON at column {}", error.column()))
         })
         .collect())
 }

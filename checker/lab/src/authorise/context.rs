@@ -14,12 +14,7 @@ use crate::tagging::Tags;
 use crate::world::World;
 
 /// The context in which one need of a call is decided.
-pub(super) fn of(
-    world: &World,
-    call: &Call<'_>,
-    session: &RoleSession,
-    need: &Need,
-) -> Context {
+pub(super) fn of(world: &World, call: &Call<'_>, session: &RoleSession, need: &Need) -> Context {
     let mut context = Context::new()
         .with("aws:CurrentTime", [time(call)])
         .with("aws:EpochTime", [call.now.timestamp().to_string()])
