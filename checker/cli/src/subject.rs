@@ -250,7 +250,7 @@ fn observed_if_there(program: &Path, stage: &str) -> Result<Observed, Failure> {
 fn observed(programs: &[Program]) -> Observed {
     let values = programs
         .iter()
-        .flat_map(|program| program.secret_values())
+        .flat_map(checker_lab::program::Program::secret_values)
         .map(|found| ProgramValue {
             resource: found.name,
             kind: "value".to_owned(),
@@ -272,7 +272,7 @@ fn observed(programs: &[Program]) -> Observed {
         .collect();
     let name = programs
         .iter()
-        .map(|program| program.name())
+        .map(checker_lab::program::Program::name)
         .collect::<Vec<_>>()
         .join("+");
     let resources = programs

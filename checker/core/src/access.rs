@@ -289,7 +289,8 @@ fn told(word: &str, witness: &Witness) -> String {
             .iter()
             .map(|(key, values)| format!("{key}={}", values.join("|")))
             .collect();
-        text.push_str(&format!(" with {}", context.join(", ")));
+        text.push_str(" with ");
+        text.push_str(&context.join(", "));
     }
     text
 }

@@ -71,7 +71,7 @@ fn judge_control(control: &Control, populations: &Populations<'_>) -> ControlRun
     for check in &control.checks {
         match check {
             Check::Inspect(inspect) => {
-                findings.extend(judge_inspect(control, inspect, populations))
+                findings.extend(judge_inspect(control, inspect, populations));
             }
             Check::Iam(iam) => findings.extend(judge_access(control, iam, populations)),
             Check::Probe(probe) => findings.extend(probe.expect.iter().map(|rule| {
@@ -483,7 +483,7 @@ fn rule_paths(rule: &Rule) -> impl Iterator<Item = &Path> {
     rule.that
         .reads()
         .iter()
-        .chain(rule.when.iter().flat_map(|when| when.reads()))
+        .chain(rule.when.iter().flat_map(Expression::reads))
         .chain(rule.says.reads())
 }
 

@@ -53,9 +53,9 @@ pub(super) async fn key(aws: &Aws, id: &str) -> Seen {
     let output = match aws.kms.describe_key().key_id(id).send().await {
         Ok(output) => output,
         Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|error| error.is_not_found_exception()) =>
+            if error.as_service_error().is_some_and(
+                aws_sdk_kms::operation::describe_key::DescribeKeyError::is_not_found_exception,
+            ) =>
         {
             return Ok((Answer::Key(None), aws.origin(None)));
         }
@@ -72,9 +72,24 @@ pub(super) async fn key(aws: &Aws, id: &str) -> Seen {
     let key = Key {
         id: metadata.key_id().to_owned(),
         arn: text(metadata.arn(), "Arn")?,
-        manager: text(metadata.key_manager().map(|it| it.as_str()), "KeyManager")?,
-        origin: text(metadata.origin().map(|it| it.as_str()), "Origin")?,
-        state: text(metadata.key_state().map(|it| it.as_str()), "KeyState")?,
+        manager: text(
+            metadata
+                .key_manager()
+                .map(aws_sdk_kms::types::KeyManagerType::as_str),
+            "KeyManager",
+        )?,
+        origin: text(
+            metadata
+                .origin()
+                .map(aws_sdk_kms::types::OriginType::as_str),
+            "Origin",
+        )?,
+        state: text(
+            metadata
+                .key_state()
+                .map(aws_sdk_kms::types::KeyState::as_str),
+            "KeyState",
+        )?,
         multi_region: metadata.multi_region().unwrap_or(false),
     };
     Ok((Answer::Key(Some(key)), aws.origin(output.request_id())))

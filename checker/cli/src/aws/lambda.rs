@@ -18,7 +18,7 @@ pub(super) async fn function(aws: &Aws, name: &str) -> Seen {
         Err(error)
             if error
                 .as_service_error()
-                .is_some_and(|error| error.is_resource_not_found_exception()) =>
+                .is_some_and(aws_sdk_lambda::operation::get_function::GetFunctionError::is_resource_not_found_exception) =>
         {
             return Ok((Answer::Function(None), aws.origin(None)));
         }
@@ -41,7 +41,10 @@ pub(super) async fn function(aws: &Aws, name: &str) -> Seen {
     let function = Function {
         arn: text(found.function_arn(), "FunctionArn")?,
         name: text(found.function_name(), "FunctionName")?,
-        state: text(found.state().map(|state| state.as_str()), "State")?,
+        state: text(
+            found.state().map(aws_sdk_lambda::types::State::as_str),
+            "State",
+        )?,
         // A function from an image has no runtime.
         runtime: found
             .runtime()
@@ -74,7 +77,7 @@ pub(super) async fn policy(aws: &Aws, name: &str) -> Seen {
         Err(error)
             if error
                 .as_service_error()
-                .is_some_and(|error| error.is_resource_not_found_exception()) =>
+                .is_some_and(aws_sdk_lambda::operation::get_policy::GetPolicyError::is_resource_not_found_exception) =>
         {
             Ok((Answer::FunctionPolicy(None), aws.origin(None)))
         }

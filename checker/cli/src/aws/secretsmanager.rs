@@ -100,7 +100,7 @@ pub(super) async fn describe(aws: &Aws, arn: &str) -> Seen {
         Err(error)
             if error
                 .as_service_error()
-                .is_some_and(|error| error.is_resource_not_found_exception()) =>
+                .is_some_and(aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretError::is_resource_not_found_exception) =>
         {
             return Ok((Answer::Secret(None), aws.origin(None)));
         }

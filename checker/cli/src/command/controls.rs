@@ -169,27 +169,26 @@ fn row(control: &Control) -> serde_json::Value {
 }
 
 fn page(control: &Control) -> String {
-    let mut page = format!(
-        "{} {}\nseverity {}, owner {}, {}\n\n{}\n",
-        control.id,
-        control.title,
-        control.severity,
-        control.owner,
-        control.source,
-        control.statement.trim()
-    );
+    let mut lines = vec![
+        format!("{} {}", control.id, control.title),
+        format!(
+            "severity {}, owner {}, {}",
+            control.severity, control.owner, control.source
+        ),
+        String::new(),
+        control.statement.trim().to_owned(),
+    ];
     for parameter in &control.parameters {
-        page.push_str(&format!(
-            "\nparameter {} = {}",
+        lines.push(format!(
+            "parameter {} = {}",
             parameter.name, parameter.value
         ));
     }
     for check in &control.checks {
-        page.push_str(&format!("\n\n{}", check.id()));
-        for rule in check.rule_ids() {
-            page.push_str(&format!("\n  {rule}"));
-        }
+        lines.push(String::new());
+        lines.push(check.id().to_owned());
+        lines.extend(check.rule_ids().iter().map(|rule| format!("  {rule}")));
     }
-    page.push('\n');
-    page
+    lines.push(String::new());
+    lines.join("\n")
 }

@@ -98,10 +98,10 @@ fn view(arn: &str, facts: &Facts, setting: &Setting) -> Function {
 
 fn configuration(arn: &str, facts: &Facts) -> Result<Option<answer::Function>, Unseen> {
     let question = Observation::Function(arn.to_owned());
-    match facts.get(&question)? {
-        Answer::Function(function) => Ok(function.clone()),
-        _other => Err(mismatch(&question)),
-    }
+    let Answer::Function(function) = facts.get(&question)? else {
+        return Err(mismatch(&question));
+    };
+    Ok(function.clone())
 }
 
 fn permission(arn: &str, facts: &Facts, setting: &Setting) -> Known<RotationPermission> {

@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn patterns_fit_as_iam_reads_them() {
         let check = |pattern: &str, text: &str, expected: bool| {
-            assert_eq!(fits(pattern, text), expected, "{pattern}")
+            assert_eq!(fits(pattern, text), expected, "{pattern}");
         };
         check("*", "", true);
         check(

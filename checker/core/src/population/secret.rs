@@ -383,9 +383,7 @@ fn current_version(listed: &ListedSecret, sources: &Sources<'_>) -> CurrentVersi
             .map(|_| dated_by.to_owned())
             .map_or_else(|reason| Known::Unknown(reason.clone()), Known::Known),
         age: match since {
-            Ok(since) => known(
-                Duration::try_from(sources.setting.now - since).map_err(|error| error.to_string()),
-            ),
+            Ok(since) => Known::Known(Duration::from(sources.setting.now - since)),
             Err(reason) => Known::Unknown(reason),
         },
     }

@@ -1,4 +1,4 @@
-//! JUnit: one `testsuite` a control, one `testcase` a rule and resource.
+//! `JUnit`: one `testsuite` a control, one `testcase` a rule and resource.
 //!
 //! Written with `junit-report`, whose gaps are closed here: text that XML cannot hold is replaced, times are
 //! whole milliseconds, a skipped case carries its reason, and no attribute is written that the Jenkins schema
@@ -18,7 +18,7 @@ pub enum JunitError {
     /// The writer refused.
     #[error("write the JUnit report: {0}")]
     Unwritable(String),
-    /// The time of the run is beyond what JUnit can hold.
+    /// The time of the run is beyond what the format can hold.
     #[error("write the JUnit report: the time of the run is out of range")]
     Time,
 }
