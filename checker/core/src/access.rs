@@ -20,6 +20,7 @@ use crate::control::{AccessRule, Claim, Iam};
 use crate::expression::{Bindings, Template};
 use crate::observation::authorization::{self, Authorization};
 use crate::observation::{Answer, Facts, Observation, Unseen};
+use crate::population::fits;
 use crate::run::Finding;
 use crate::verdict::Verdict;
 
@@ -37,32 +38,55 @@ struct Caller {
     asker: Result<Asker, String>,
 }
 
-/// The questions behind every access rule: the principals, and the policies of secrets that a rule may touch.
-pub(crate) fn questions(iam: &Iam, facts: &Facts) -> Vec<Observation> {
+/// The questions behind access rules: the principals, and the policies of the secrets that a rule speaks of.
+pub(crate) fn questions(iam: &Iam, bindings: &Bindings, facts: &Facts) -> Vec<Observation> {
     let mut questions = vec![Observation::Authorization];
-    if touches_secrets(iam) {
-        questions.push(Observation::Secrets);
-        questions.extend(secrets(facts).into_iter().map(Observation::SecretPolicy));
+    for rule in &iam.rules {
+        let question = question(rule, bindings);
+        if touches_secrets(&question) {
+            questions.push(Observation::Secrets);
+            questions.extend(
+                secrets(&question, facts)
+                    .into_iter()
+                    .map(Observation::SecretPolicy),
+            );
+        }
     }
     questions
 }
 
-fn touches_secrets(iam: &Iam) -> bool {
-    iam.rules.iter().any(|rule| {
-        let actions = rule.access.actions.iter().map(Template::text);
-        actions
-            .into_iter()
-            .any(|action| action == "*" || action.starts_with("secretsmanager:"))
-    })
+/// The requests that a rule speaks of.
+fn question(rule: &AccessRule, bindings: &Bindings) -> Question {
+    Question {
+        actions: texts(&rule.access.actions, bindings),
+        resources: texts(&rule.access.resources, bindings),
+        except_resources: texts(&rule.access.outside, bindings),
+    }
 }
 
-/// ARNs of secrets whose policies count: an AWS service's own secrets are left to it.
-fn secrets(facts: &Facts) -> Vec<String> {
+fn texts(templates: &[Template], bindings: &Bindings) -> Vec<String> {
+    templates
+        .iter()
+        .flat_map(|template| template.expand(bindings))
+        .collect()
+}
+
+fn touches_secrets(question: &Question) -> bool {
+    question
+        .actions
+        .iter()
+        .any(|action| action.starts_with('*') || action.starts_with("secretsmanager:"))
+}
+
+/// ARNs of the secrets that a question is about. An AWS service's own secrets are left to it.
+fn secrets(question: &Question, facts: &Facts) -> Vec<String> {
+    let any = |patterns: &[String], arn: &str| patterns.iter().any(|pattern| fits(pattern, arn));
     match facts.get(&Observation::Secrets) {
         Ok(Answer::Secrets(listed)) => listed
             .iter()
             .filter(|secret| secret.deleted.is_none() && secret.owning_service.is_none())
             .map(|secret| secret.arn.clone())
+            .filter(|arn| any(&question.resources, arn) && !any(&question.except_resources, arn))
             .collect(),
         Ok(_) | Err(_) => Vec::new(),
     }
@@ -106,15 +130,18 @@ impl Everyone {
         })
     }
 
-    /// With the resource policies of all secrets, or the first reason why one is not known.
-    fn with_secret_policies(&self, facts: &Facts) -> Result<Account, String> {
+    /// With the resource policies of the secrets in question, or the first reason why one is not known.
+    fn with_secret_policies(&self, question: &Question, facts: &Facts) -> Result<Account, String> {
+        let mut account = self.account.clone();
+        if !touches_secrets(question) {
+            return Ok(account);
+        }
         facts
             .get(&Observation::Secrets)
             .map_err(|unseen| unseen.to_string())?;
-        let mut account = self.account.clone();
-        for arn in secrets(facts) {
-            let question = Observation::SecretPolicy(arn.clone());
-            let text = match facts.get(&question) {
+        for arn in secrets(question, facts) {
+            let asked = Observation::SecretPolicy(arn.clone());
+            let text = match facts.get(&asked) {
                 Ok(Answer::SecretPolicy(text)) => text,
                 Ok(_) => return Err(format!("the recorded policy of {arn} is no policy")),
                 Err(unseen) => return Err(format!("{arn}: {unseen}")),
@@ -134,40 +161,28 @@ impl Everyone {
 
     /// All findings of one access check.
     pub(crate) fn judge(&self, iam: &Iam, bindings: &Bindings, facts: &Facts) -> Vec<Finding> {
-        let account = if touches_secrets(iam) {
-            self.with_secret_policies(facts)
-        } else {
-            Ok(self.account.clone())
-        };
         iam.rules
             .iter()
-            .flat_map(|rule| match &account {
-                Ok(account) => self.rule(rule, bindings, account),
-                Err(reason) => vec![self.finding(
-                    rule,
-                    bindings,
-                    "principals",
-                    Verdict::Inconclusive,
-                    vec![reason.clone()],
-                )],
-            })
+            .flat_map(|rule| self.rule(rule, bindings, facts))
             .collect()
     }
 
-    fn rule(&self, rule: &AccessRule, bindings: &Bindings, account: &Account) -> Vec<Finding> {
-        let texts = |templates: &[Template]| -> Vec<String> {
-            templates
-                .iter()
-                .flat_map(|template| template.expand(bindings))
-                .collect()
+    fn rule(&self, rule: &AccessRule, bindings: &Bindings, facts: &Facts) -> Vec<Finding> {
+        let inconclusive = |reason: String| {
+            let because = vec![reason];
+            vec![self.finding(rule, bindings, "principals", Verdict::Inconclusive, because)]
         };
-        let question = Question {
-            actions: texts(&rule.access.actions),
-            resources: texts(&rule.access.resources),
-            except_resources: texts(&rule.access.outside),
+        let question = question(rule, bindings);
+        let account = match self.with_secret_policies(&question, facts) {
+            Ok(account) => account,
+            Err(reason) => return inconclusive(reason),
         };
-        let wanted = rule.access.principals.as_ref().map(|wanted| texts(wanted));
-        let except = texts(&rule.access.except);
+        let wanted = rule
+            .access
+            .principals
+            .as_ref()
+            .map(|wanted| texts(wanted, bindings));
+        let except = texts(&rule.access.except, bindings);
         let chosen: Vec<&Caller> = self
             .callers
             .iter()
@@ -179,19 +194,12 @@ impl Everyone {
             .filter(|caller| !caller.is_one_of(&except))
             .collect();
         if chosen.is_empty() {
-            let reason = "the statement speaks of no principal that exists".to_owned();
-            return vec![self.finding(
-                rule,
-                bindings,
-                "principals",
-                Verdict::Inconclusive,
-                vec![reason],
-            )];
+            return inconclusive("the statement speaks of no principal that exists".to_owned());
         }
         chosen
             .into_iter()
             .map(|caller| {
-                let (verdict, because) = caller.verdict(rule.claim, account, &question);
+                let (verdict, because) = caller.verdict(rule.claim, &account, &question);
                 self.finding(rule, bindings, &caller.arn, verdict, because)
             })
             .collect()

@@ -380,7 +380,7 @@ impl<'a> Populations<'a> {
     }
 
     /// The variables that are always there.
-    fn common(&self, control: &Control) -> Bindings {
+    pub(crate) fn common(&self, control: &Control) -> Bindings {
         let mut bindings = Bindings::new();
         bindings.bind_value("now", self.setting.now.value());
         bindings.bind_value("stage", Value::from(self.setting.stage.clone()));

@@ -23,7 +23,9 @@ pub fn next(catalog: &Catalog, facts: &Facts, setting: &Setting) -> BTreeSet<Obs
                     Check::Inspect(inspect) => {
                         open.extend(populations.questions(control, inspect));
                     }
-                    Check::Iam(iam) => open.extend(access::questions(iam, facts)),
+                    Check::Iam(iam) => {
+                        open.extend(access::questions(iam, &populations.common(control), facts));
+                    }
                     Check::Probe(_) => {}
                 }
             }

@@ -12,6 +12,8 @@ use crate::control::{NameDecl, PopulationDecl, Vocabulary};
 use crate::expression::types::{Field, Type, Typed};
 use crate::observation::{Facts, Observation, Time, Unseen};
 
+pub(crate) use grant::fits;
+
 pub mod account;
 pub mod call;
 pub mod declaration;
@@ -452,7 +454,7 @@ impl Noun {
             }
             Self::Parameters => vec![Observation::Parameters],
             Self::Policies | Self::Principals => vec![Observation::Authorization],
-            Self::Resources => vec![Observation::ModuleResources],
+            Self::Resources => vec![Observation::ModuleResources, Observation::TaggedSecrets],
             Self::Schedules => vec![Observation::Schedules, Observation::Secrets],
             Self::Trails => vec![Observation::Trails],
         }

@@ -19,10 +19,27 @@ pub(super) async fn secrets(aws: &Aws) -> Seen {
     Ok((Answer::TaggedSecrets(rows), origin))
 }
 
-/// Every resource that carries the tag `module_id`, whatever its value.
+/// The types of resources of the stack, besides secrets, which have a list of their own.
+const MODULE_TYPES: [&str; 10] = [
+    "cloudtrail:trail",
+    "cloudwatch:alarm",
+    "events:rule",
+    "kms:key",
+    "lambda:function",
+    "logs:log-group",
+    "s3",
+    "sns",
+    "sqs",
+    "ssm:parameter",
+];
+
+/// Every resource but secrets that carries the tag `module_id`, whatever its value.
 pub(super) async fn of_modules(aws: &Aws) -> Seen {
+    let types: Vec<String> = MODULE_TYPES.map(str::to_owned).to_vec();
     let (rows, origin) = resources(aws, |request| {
-        request.tag_filters(TagFilter::builder().key("module_id").build())
+        request
+            .tag_filters(TagFilter::builder().key("module_id").build())
+            .set_resource_type_filters(Some(types.clone()))
     })
     .await?;
     Ok((Answer::ModuleResources(rows), origin))

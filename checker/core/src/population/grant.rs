@@ -112,7 +112,7 @@ pub(super) fn label(statement: &Value, place: usize) -> String {
 }
 
 /// Whether a pattern with `*` and `?` fits a text, in time that grows with both lengths only.
-pub(super) fn fits(pattern: &str, text: &str) -> bool {
+pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut at, mut seen) = (0, 0);
     // Where to go on when what follows the last star does not fit.

@@ -23,11 +23,16 @@ pub(super) fn items(facts: &Facts, setting: &Setting) -> Result<Vec<Item>, Unsee
     let Answer::ModuleResources(listed) = facts.get(&Observation::ModuleResources)? else {
         return Err(mismatch(&Observation::ModuleResources));
     };
+    // The secrets are in the list that completeness needs anyway; asking for them twice would double its pages.
+    let Answer::TaggedSecrets(secrets) = facts.get(&Observation::TaggedSecrets)? else {
+        return Err(mismatch(&Observation::TaggedSecrets));
+    };
     let ours = |tags: &BTreeMap<String, String>| {
         tags.get("module_id") == Some(&setting.organisation.module_id)
     };
     Ok(listed
         .iter()
+        .chain(secrets)
         .filter(|listed| ours(&listed.tags))
         .map(|listed| {
             let resource = Resource {
