@@ -147,6 +147,10 @@ fn decide_question(question: &Question<'_>) -> Result<(Request, Layers), String>
     if question.get("resourceAccount").is_some() {
         request = request.owned_by(question.text("resourceAccount")?);
     }
+    // A line whose policies stand under another name must not be answered as if it had none.
+    if question.get("identityPolicies").is_none() && question.get("resourcePolicy").is_none() {
+        return Err("`identityPolicies` is missing (a list; `[]` for none)".to_owned());
+    }
     let set = |name: &str, kind| {
         question
             .get(name)
