@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::console::Console;
+use crate::console::{Console, data};
 use crate::failure::Failure;
 
 mod controls;
@@ -36,6 +36,11 @@ enum Command {
     /// Run the Lambda functions.
     #[command(subcommand)]
     Lambda(lambda::Command),
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Reads the command line and does what it says.
@@ -56,6 +61,12 @@ pub(crate) fn main() -> ExitCode {
         Command::Iam(command) => iam::iam(&command),
         Command::Lab(arguments) => lab::lab(&arguments, console),
         Command::Lambda(command) => lambda::lambda(&command),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "checker", &mut script);
+            data(&String::from_utf8_lossy(&script));
+            Ok(0)
+        }
     };
     match done {
         Ok(code) => ExitCode::from(code),
