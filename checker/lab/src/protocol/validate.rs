@@ -251,3 +251,103 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::Timestamp => "timestamp (epoch seconds)",
     }
 }
+
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    reason = "a test that can't set itself up has failed"
+)]
+mod tests {
+    use super::*;
+    use crate::catalog::SERVICES;
+    use crate::service::ApiError;
+    use serde_json::json;
+
+    /// Generated from the models: every operation of every service gets a member that it does not know.
+    #[test]
+    fn every_operation_refuses_an_unknown_member_by_name() {
+        let mut operations = 0;
+        for service in &SERVICES {
+            let model = service.model().unwrap();
+            for operation in model.operations.values() {
+                let unknown = json!({"NoSuchMember": "x"});
+                let error = refusal(
+                    model,
+                    operation.input.as_ref().map(|it| it.shape.as_str()),
+                    &unknown,
+                );
+                assert!(
+                    error.message.contains("NoSuchMember"),
+                    "{}:{}: {}",
+                    service.prefix,
+                    operation.name,
+                    error.message
+                );
+                operations += 1;
+            }
+        }
+        assert!(operations > 150, "only {operations} operations");
+    }
+
+    /// Generated from the models: every enumerated member at any depth gets a value outside its enumeration.
+    #[test]
+    fn every_enumerated_member_refuses_another_value_by_name() {
+        let mut members = 0;
+        for service in &SERVICES {
+            let model = service.model().unwrap();
+            for operation in model.operations.values() {
+                let Some(input) = &operation.input else {
+                    continue;
+                };
+                for (path, value) in wrong_values(model, &input.shape, &mut Vec::new()) {
+                    let error = refusal(model, Some(&input.shape), &value);
+                    assert!(
+                        error.message.contains(&path),
+                        "{}:{}: {path}: {}",
+                        service.prefix,
+                        operation.name,
+                        error.message
+                    );
+                    members += 1;
+                }
+            }
+        }
+        assert!(members > 50, "only {members} enumerated members");
+    }
+
+    fn refusal(model: &Model, shape: Option<&str>, value: &Value) -> ApiError {
+        input(model, shape, value.as_object().unwrap()).unwrap_err()
+    }
+
+    /// Inputs that are wrong in one enumerated place each, with the name of the member nearest to it.
+    fn wrong_values(model: &Model, name: &str, above: &mut Vec<String>) -> Vec<(String, Value)> {
+        if above.iter().any(|outer| outer == name) {
+            return Vec::new();
+        }
+        above.push(name.to_owned());
+        let shape = model.shape(name).unwrap();
+        let mut found = Vec::new();
+        if shape.kind == Kind::String && !shape.values.is_empty() {
+            found.push((String::new(), json!("no-such-value")));
+        }
+        for (member, reference) in &shape.members {
+            for (path, value) in wrong_values(model, &reference.shape, above) {
+                let nearest = if path.is_empty() {
+                    member.clone()
+                } else {
+                    path
+                };
+                let mut object = Map::new();
+                object.insert(member.clone(), value);
+                found.push((nearest, Value::Object(object)));
+            }
+        }
+        if let Some(member) = &shape.member {
+            for (path, value) in wrong_values(model, &member.shape, above) {
+                found.push((path, json!([value])));
+            }
+        }
+        above.pop();
+        found
+    }
+}
