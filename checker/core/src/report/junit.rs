@@ -123,3 +123,114 @@ fn is_xml(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{7E}' | '\u{85}' | '\u{A0}'..='\u{D7FF}'
         | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..='\u{10FFFF}')
 }
+
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    reason = "a test that can't set itself up has failed"
+)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::run::{Target, VERSION};
+
+    /// Whatever anybody writes into a tag or a name must leave the report well-formed.
+    const HOSTILE: &str = "\u{1b}[31m\0]]>\u{FFFE}\u{FFFF}\u{7f}\n\t<&\"'>]]]>";
+
+    fn run(verdict: Verdict, text: &str) -> Run {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        Run {
+            version: VERSION,
+            run_id: text.to_owned(),
+            target: Target::Lab,
+            stage: text.to_owned(),
+            account: String::new(),
+            region: String::new(),
+            started: now,
+            finished: now,
+            tool: String::new(),
+            verdict,
+            summary: Vec::new(),
+            controls: vec![ControlRun {
+                id: "X-1".to_owned(),
+                title: text.to_owned(),
+                severity: text.to_owned(),
+                owner: text.to_owned(),
+                mode: "AUTO".to_owned(),
+                statement: text.to_owned(),
+                remediation: text.to_owned(),
+                digest: String::new(),
+                parameters: BTreeMap::new(),
+                verdict,
+                findings: vec![Finding {
+                    assertion: "rule".to_owned(),
+                    resource: text.to_owned(),
+                    verdict,
+                    says: text.to_owned(),
+                    because: vec![text.to_owned()],
+                    evidence: vec![text.to_owned()],
+                    source: text.to_owned(),
+                    count: None,
+                    digest: None,
+                }],
+            }],
+            not_proven: Vec::new(),
+            notes: Vec::new(),
+            api_calls: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn hostile_text_leaves_the_report_well_formed() {
+        for verdict in [
+            Verdict::Pass,
+            Verdict::Fail,
+            Verdict::Inconclusive,
+            Verdict::Waived,
+            Verdict::NotApplicable,
+        ] {
+            let xml = render(&run(verdict, HOSTILE)).unwrap();
+            assert!(xml.chars().all(is_xml), "{xml:?}");
+            let opened = xml.matches("<![CDATA[").count();
+            assert_eq!(opened, xml.matches("]]>").count(), "{xml}");
+            // Outside of CDATA nothing of the text stands raw.
+            let outside: String = xml
+                .split("<![CDATA[")
+                .enumerate()
+                .map(|(at, part)| match part.split_once("]]>") {
+                    Some((_, after)) if at > 0 => after,
+                    Some(_) | None => part,
+                })
+                .collect();
+            assert!(
+                !outside.contains("<&") && !outside.contains('\n'),
+                "{outside}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_verdict_has_its_element() {
+        let element = |verdict| render(&run(verdict, "x")).unwrap();
+        assert!(element(Verdict::Fail).contains("<failure type=\"fail\""));
+        assert!(element(Verdict::Inconclusive).contains("<error type=\"inconclusive\""));
+        assert!(element(Verdict::Waived).contains("<skipped type=\"waived\" message=\"x"));
+        assert!(element(Verdict::NotApplicable).contains("<skipped type=\"not_applicable\""));
+        let passed = element(Verdict::Pass);
+        assert!(passed.contains("<testcase"));
+        assert!(
+            !passed.contains("<failure")
+                && !passed.contains("<error")
+                && !passed.contains("<skipped")
+        );
+    }
+
+    #[test]
+    fn long_text_is_cut() {
+        let xml = render(&run(Verdict::Fail, &"x".repeat(1_000_000))).unwrap();
+        assert!(xml.len() < 100_000, "{}", xml.len());
+    }
+}
