@@ -1,7 +1,8 @@
 //! Identifiers that AWS would draw at random, drawn from a fixed sequence.
 //!
 //! Two labs that are asked the same things in the same order make the same
-//! ARNs, so a recorded run can be compared with another. Secret values never
+//! ARNs, so a recorded run can be compared with another. A function's process
+//! asks in its own time: what is made while one runs may differ. Secret values never
 //! come from here: `GetRandomPassword` uses the system's random source.
 
 /// A deterministic sequence of identifiers.
