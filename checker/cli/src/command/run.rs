@@ -145,7 +145,8 @@ async fn observe_and_judge(
         not_proven: not_proven(subject.target),
         api_calls: aws.calls().counted(),
     };
-    Ok((facts.clone(), judge(catalog, &facts, &setting, about)))
+    let run = judge(catalog, &facts, &setting, about);
+    Ok((facts, run))
 }
 
 /// The time of judgement: as given, otherwise the clock of what is judged.
