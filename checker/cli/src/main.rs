@@ -1,11 +1,12 @@
 //! The compliance checker for secrets and keys on AWS.
 //!
-//! Follow a run downwards: `command` reads the command line, `command/run` is the main job, `aws` answers
-//! its questions, `checker_core` judges, `store` writes the folder and `console` tells the person.
+//! Follow a run downwards: `command` reads the command line, `command/run` is the main job, `examination`
+//! asks `aws` what the plan needs and has `checker_core` judge, `store` writes the folder and `console` tells the person.
 
 mod aws;
 mod command;
 mod console;
+mod examination;
 mod failure;
 mod store;
 mod subject;

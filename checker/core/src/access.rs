@@ -223,6 +223,7 @@ impl Everyone {
             source: rule.source.to_string(),
             count: None,
             digest: None,
+            waiver: None,
         }
     }
 }

@@ -63,6 +63,9 @@ pub fn judge(catalog: &Catalog, facts: &Facts, setting: &Setting, about: About) 
         not_proven: about.not_proven,
         notes: about.notes,
         api_calls: about.api_calls,
+        waivers: Vec::new(),
+        reach: Vec::new(),
+        measurements: Vec::new(),
     }
 }
 
@@ -98,6 +101,11 @@ fn judge_control(control: &Control, populations: &Populations<'_>) -> ControlRun
             .as_ref()
             .map(|remediation| remediation.text.trim().to_owned())
             .unwrap_or_default(),
+        runbook: control
+            .remediation
+            .as_ref()
+            .and_then(|remediation| remediation.runbook.clone()),
+        mapping: control.mapping.clone(),
         digest: control.digest.clone(),
         parameters: control
             .parameters
@@ -127,6 +135,7 @@ fn judge_access(control: &Control, iam: &Iam, populations: &Populations<'_>) -> 
                 source: rule.source.to_string(),
                 count: None,
                 digest: None,
+                waiver: None,
             })
             .collect(),
     }
@@ -144,6 +153,7 @@ fn not_judged(rule: &str, check: &str, says: &str, source: &str) -> Finding {
         source: source.to_owned(),
         count: None,
         digest: None,
+        waiver: None,
     }
 }
 
@@ -167,6 +177,7 @@ fn judge_inspect(
                 source: rule.source.to_string(),
                 count: None,
                 digest: None,
+                waiver: None,
             }));
         }
         Ok(items) => {
@@ -215,6 +226,7 @@ fn judge_rule(
         source: rule.source.to_string(),
         count: None,
         digest: None,
+        waiver: None,
     }
 }
 
@@ -450,6 +462,7 @@ impl Selection<'_> {
             source: inspect.source.to_string(),
             count: None,
             digest: None,
+            waiver: None,
         }
     }
 }

@@ -51,6 +51,99 @@ pub struct Run {
     pub notes: Vec<String>,
     /// Calls that the checker made, by operation.
     pub api_calls: BTreeMap<String, u64>,
+    /// Waivers that were in force or had run out, whether or not they matched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<WaiverNote>,
+    /// Ways by which a principal reaches what it must not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reach: Vec<ReachPath>,
+    /// What probes measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measurements: Vec<Measurement>,
+}
+
+/// A waiver as reports show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WaiverNote {
+    /// Its id.
+    pub id: String,
+    /// The control.
+    pub control: String,
+    /// The rule.
+    pub assertion: String,
+    /// The resource, exactly.
+    pub resource: String,
+    /// Why the finding is accepted.
+    pub reason: String,
+    /// What protects meanwhile.
+    pub compensating: String,
+    /// Who approved it.
+    pub approver: String,
+    /// The day of the approval, `2026-11-26`.
+    pub approved_on: String,
+    /// The last day on which it holds, UTC.
+    pub expires: String,
+    /// Where it was decided.
+    pub ticket: String,
+    /// Whole days left at the time of the run; negative once expired.
+    pub days_left: i64,
+    /// How many findings it covered.
+    pub covered: u64,
+    /// Where it stands, `file:line:column`.
+    pub source: String,
+}
+
+/// A way from one principal to a secret, edge by edge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReachPath {
+    /// `CONTROL.assertion` of the rule that asked.
+    pub rule: String,
+    /// The principal at the start, ARN.
+    pub from: String,
+    /// What is reached, ARN or pattern.
+    pub to: String,
+    /// The steps, in order.
+    pub steps: Vec<ReachStep>,
+}
+
+/// One step of a [`ReachPath`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReachStep {
+    /// Who acts, ARN.
+    pub from: String,
+    /// What is done, such as `sts:AssumeRole` or `lambda:UpdateFunctionCode`.
+    pub by: String,
+    /// Who or what is reached, ARN.
+    pub to: String,
+}
+
+/// What a probe measured: a series against its limit, and what happened when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measurement {
+    /// `CONTROL.check` of the probe.
+    pub probe: String,
+    /// What was measured, in words, such as `alert latency`.
+    pub what: String,
+    /// Milliseconds, one a run.
+    pub values_ms: Vec<u64>,
+    /// The most that is allowed, in milliseconds.
+    pub limit_ms: Option<u64>,
+    /// What happened when, in order.
+    pub timeline: Vec<Moment>,
+}
+
+/// One moment on the timeline of a [`Measurement`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Moment {
+    /// Milliseconds since the probe's first step.
+    pub at_ms: u64,
+    /// What happened, in words.
+    pub what: String,
 }
 
 /// What a run judges.
@@ -107,6 +200,12 @@ pub struct ControlRun {
     pub statement: String,
     /// What to do when it fails.
     pub remediation: String,
+    /// Where the steps are written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runbook: Option<String>,
+    /// Where it comes from: catalogue name to the ids there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mapping: BTreeMap<String, Vec<String>>,
     /// SHA-256 of the control file.
     pub digest: String,
     /// Parameters in force, rendered.
@@ -141,6 +240,9 @@ pub struct Finding {
     /// SHA-256 over the resources that it stands for, one a line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// The id of the waiver that covers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiver: Option<String>,
 }
 
 impl ControlRun {
@@ -285,5 +387,6 @@ fn merge(passed: &[Finding]) -> Option<Finding> {
         source: first.source.clone(),
         count: u64::try_from(passed.len()).ok(),
         digest: Some(hex(&hash.finalize())),
+        waiver: None,
     })
 }

@@ -2,21 +2,13 @@
 
 use std::path::PathBuf;
 
-use checker_core::control::Catalog;
-use checker_core::judge::{About, judge};
-use checker_core::observation::{
-    Answer, Facts, Observation, Observed, Origin, Outcome, Time, Unseen,
-};
-use checker_core::plan;
-use checker_core::population::{Organisation, Setting};
-use checker_core::run::{Run, Target};
+use checker_core::observation::Time;
 use checker_lab::Fault;
-use chrono::Utc;
 use clap::{Args, ValueEnum};
 
 use super::{controls, runtime};
-use crate::aws::Aws;
 use crate::console::Console;
+use crate::examination::{Question, examine};
 use crate::failure::Failure;
 use crate::store;
 use crate::subject::{LabSetup, Subject};
@@ -73,7 +65,16 @@ pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure
     let catalog = controls::load(&arguments.controls, &arguments.stage, &arguments.only)?;
     runtime()?.block_on(async {
         let subject = subject(arguments, console).await?;
-        let (facts, run) = observe_and_judge(&catalog, &subject, arguments, console).await?;
+        let (facts, run) = examine(
+            &catalog,
+            &subject,
+            &Question {
+                stage: &arguments.stage,
+                now: arguments.now,
+            },
+            console,
+        )
+        .await;
         let run = match &arguments.resource {
             Some(resource) => run.only(resource).ok_or_else(|| {
                 Failure::Usage(format!(
@@ -117,109 +118,4 @@ async fn subject(arguments: &Arguments, console: Console) -> Result<Subject, Fai
             .await
         }
     }
-}
-
-async fn observe_and_judge(
-    catalog: &Catalog,
-    subject: &Subject,
-    arguments: &Arguments,
-    console: Console,
-) -> Result<(Facts, Run), Failure> {
-    let aws = Aws::new(&subject.config);
-    let mut setting = Setting {
-        stage: arguments.stage.clone(),
-        account: String::new(),
-        region: subject
-            .config
-            .region()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-        now: now(subject, arguments),
-        organisation: Organisation::default(),
-    };
-    let facts = observe(catalog, subject, &aws, &mut setting, console).await;
-    let about = About {
-        target: subject.target,
-        finished: arguments.now.unwrap_or_else(Utc::now),
-        notes: subject.notes.clone(),
-        not_proven: not_proven(subject.target),
-        api_calls: aws.calls().counted(),
-    };
-    let run = judge(catalog, &facts, &setting, about);
-    Ok((facts, run))
-}
-
-/// The time of judgement: as given, otherwise the clock of what is judged.
-fn now(subject: &Subject, arguments: &Arguments) -> Time {
-    match (&subject.lab, arguments.now) {
-        // A lab that was started at the given time has moved on a little since.
-        (Some(lab), _) => lab.clock().now(),
-        (None, Some(given)) => given,
-        (None, None) => Utc::now(),
-    }
-}
-
-/// Asks in rounds until the plan has no open question.
-async fn observe(
-    catalog: &Catalog,
-    subject: &Subject,
-    aws: &Aws,
-    setting: &mut Setting,
-    console: Console,
-) -> Facts {
-    let mut facts = Facts::default();
-    facts.insert(subject.program.clone());
-    for observed in aws.observe([Observation::Caller], |_| {}).await {
-        facts.insert(observed);
-    }
-    if let Ok(Answer::Caller(caller)) = facts.get(&Observation::Caller) {
-        setting.account.clone_from(&caller.account);
-    }
-    loop {
-        let open = plan::next(catalog, &facts, setting);
-        if open.is_empty() {
-            return facts;
-        }
-        let mut done = 0_usize;
-        let total = open.len();
-        let answers = aws
-            .observe(open.clone(), |_| {
-                done += 1;
-                console.progress(&format!("asked {done} of {total} questions"));
-            })
-            .await;
-        for observed in answers {
-            facts.insert(observed);
-        }
-        for question in open {
-            if !facts.asked(&question) {
-                facts.insert(lost(question));
-            }
-        }
-    }
-}
-
-/// A question whose task ended without an answer.
-fn lost(observation: Observation) -> Observed {
-    let unseen = Unseen {
-        operation: observation.operation().to_owned(),
-        code: "Lost".to_owned(),
-        advice: "the checker lost this question; run again, and report it if it stays".to_owned(),
-    };
-    Observed {
-        observation,
-        origin: Origin::default(),
-        outcome: Outcome::Unseen(unseen),
-    }
-}
-
-fn not_proven(target: Target) -> Vec<String> {
-    let mut gaps = Vec::new();
-    if target == Target::Lab {
-        gaps.push(
-            "the lab is an embedded AWS: a pass says that the program is right, not that an account is"
-                .to_owned(),
-        );
-    }
-    gaps
 }

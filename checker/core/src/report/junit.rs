@@ -162,6 +162,8 @@ mod tests {
                 mode: "AUTO".to_owned(),
                 statement: text.to_owned(),
                 remediation: text.to_owned(),
+                runbook: None,
+                mapping: BTreeMap::new(),
                 digest: String::new(),
                 parameters: BTreeMap::new(),
                 verdict,
@@ -175,11 +177,15 @@ mod tests {
                     source: text.to_owned(),
                     count: None,
                     digest: None,
+                    waiver: None,
                 }],
             }],
             not_proven: Vec::new(),
             notes: Vec::new(),
             api_calls: BTreeMap::new(),
+            waivers: Vec::new(),
+            reach: Vec::new(),
+            measurements: Vec::new(),
         }
     }
 

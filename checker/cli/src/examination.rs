@@ -1,0 +1,133 @@
+//! One examination of a subject: ask AWS in rounds until the plan is satisfied, then judge.
+//!
+//! In: the catalogue, the [`Subject`] and a [`Question`]. Out: the facts and the run that they lead to. The nightly
+//! run, the gate and the fault runs all come through here; writing and showing the run is up to them.
+
+use checker_core::control::Catalog;
+use checker_core::judge::{About, judge};
+use checker_core::observation::{
+    Answer, Facts, Observation, Observed, Origin, Outcome, Time, Unseen,
+};
+use checker_core::plan;
+use checker_core::population::{Organisation, Setting};
+use checker_core::run::{Run, Target};
+use chrono::Utc;
+
+use crate::aws::Aws;
+use crate::console::Console;
+use crate::subject::Subject;
+
+/// What is asked of a subject.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question<'a> {
+    /// The stage.
+    pub(crate) stage: &'a str,
+    /// The time at which everything is judged, where it is not the subject's own.
+    pub(crate) now: Option<Time>,
+}
+
+/// Asks everything that the controls need, and judges.
+pub(crate) async fn examine(
+    catalog: &Catalog,
+    subject: &Subject,
+    question: &Question<'_>,
+    console: Console,
+) -> (Facts, Run) {
+    let aws = Aws::new(&subject.config);
+    let mut setting = Setting {
+        stage: question.stage.to_owned(),
+        account: String::new(),
+        region: subject
+            .config
+            .region()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        now: now(subject, question),
+        organisation: Organisation::default(),
+    };
+    let facts = observe(catalog, subject, &aws, &mut setting, console).await;
+    let about = About {
+        target: subject.target,
+        finished: question.now.unwrap_or_else(Utc::now),
+        notes: subject.notes.clone(),
+        not_proven: not_proven(subject.target),
+        api_calls: aws.calls().counted(),
+    };
+    let run = judge(catalog, &facts, &setting, about);
+    (facts, run)
+}
+
+/// The time of judgement: as given, otherwise the clock of what is judged.
+fn now(subject: &Subject, question: &Question<'_>) -> Time {
+    match (&subject.lab, question.now) {
+        // A lab that was started at the given time has moved on a little since.
+        (Some(lab), _) => lab.clock().now(),
+        (None, Some(given)) => given,
+        (None, None) => Utc::now(),
+    }
+}
+
+/// Asks in rounds until the plan has no open question.
+async fn observe(
+    catalog: &Catalog,
+    subject: &Subject,
+    aws: &Aws,
+    setting: &mut Setting,
+    console: Console,
+) -> Facts {
+    let mut facts = Facts::default();
+    facts.insert(subject.program.clone());
+    for observed in aws.observe([Observation::Caller], |_| {}).await {
+        facts.insert(observed);
+    }
+    if let Ok(Answer::Caller(caller)) = facts.get(&Observation::Caller) {
+        setting.account.clone_from(&caller.account);
+    }
+    loop {
+        let open = plan::next(catalog, &facts, setting);
+        if open.is_empty() {
+            return facts;
+        }
+        let mut done = 0_usize;
+        let total = open.len();
+        let answers = aws
+            .observe(open.clone(), |_| {
+                done += 1;
+                console.progress(&format!("asked {done} of {total} questions"));
+            })
+            .await;
+        for observed in answers {
+            facts.insert(observed);
+        }
+        for question in open {
+            if !facts.asked(&question) {
+                facts.insert(lost(question));
+            }
+        }
+    }
+}
+
+/// A question whose task ended without an answer.
+fn lost(observation: Observation) -> Observed {
+    let unseen = Unseen {
+        operation: observation.operation().to_owned(),
+        code: "Lost".to_owned(),
+        advice: "the checker lost this question; run again, and report it if it stays".to_owned(),
+    };
+    Observed {
+        observation,
+        origin: Origin::default(),
+        outcome: Outcome::Unseen(unseen),
+    }
+}
+
+fn not_proven(target: Target) -> Vec<String> {
+    let mut gaps = Vec::new();
+    if target == Target::Lab {
+        gaps.push(
+            "the lab is an embedded AWS: a pass says that the program is right, not that an account is"
+                .to_owned(),
+        );
+    }
+    gaps
+}
