@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use checker_core::diagnostic::Diagnostic;
 use checker_core::observation::Facts;
-use checker_core::report::junit;
+use checker_core::report;
 use checker_core::run::Run;
 
 use crate::failure::Failure;
@@ -78,9 +78,12 @@ pub(crate) fn write_run(out: &Path, run: &Run, facts: &Facts) -> Result<PathBuf,
     let temporary = out.join(format!(".{}.{}", run.run_id, std::process::id()));
     fs::create_dir_all(temporary.join("evidence")).map_err(|error| broken("the run", &error))?;
     let json = run.to_json().map_err(|error| broken("run.json", &error))?;
-    let xml = junit::render(run).map_err(|error| broken("junit.xml", &error))?;
+    let reports = report::files(run, &[]).map_err(|error| broken("the reports", &error))?;
     write(&temporary.join("run.json"), &json).map_err(|error| broken("run.json", &error))?;
-    write(&temporary.join("junit.xml"), &xml).map_err(|error| broken("junit.xml", &error))?;
+    for report in &reports {
+        write(&temporary.join(report.name), &report.text)
+            .map_err(|error| broken(report.name, &error))?;
+    }
     for record in facts.records() {
         let name = temporary
             .join("evidence")
