@@ -8,6 +8,7 @@ use crate::console::{Console, data};
 use crate::failure::Failure;
 
 mod controls;
+mod faults;
 mod iam;
 mod lab;
 mod lambda;
@@ -28,6 +29,8 @@ enum Command {
     /// List, show and check controls.
     #[command(subcommand)]
     Controls(controls::Command),
+    /// Plant one fault at a time in the program and say which control notices.
+    Faults(faults::Arguments),
     /// Decide and compare IAM policies, offline.
     #[command(subcommand)]
     Iam(iam::Command),
@@ -58,6 +61,7 @@ pub(crate) fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run(arguments) => run::run(&arguments, console),
         Command::Controls(command) => controls::controls(&command),
+        Command::Faults(arguments) => faults::faults(&arguments, console),
         Command::Iam(command) => iam::iam(&command),
         Command::Lab(arguments) => lab::lab(&arguments, console),
         Command::Lambda(command) => lambda::lambda(&command),

@@ -26,6 +26,14 @@ impl Console {
         }
     }
 
+    /// Shows no progress and no colour: for work that goes on beside other work.
+    pub(crate) fn silent() -> Self {
+        Self {
+            terminal: false,
+            colour: false,
+        }
+    }
+
     /// One line.
     #[expect(
         clippy::unused_self,

@@ -57,6 +57,17 @@ pub(crate) async fn examine(
     (facts, run)
 }
 
+/// The setting in which a run was judged.
+pub(crate) fn setting_of(run: &Run) -> Setting {
+    Setting {
+        stage: run.stage.clone(),
+        account: run.account.clone(),
+        region: run.region.clone(),
+        now: run.started,
+        organisation: Organisation::default(),
+    }
+}
+
 /// The time of judgement: as given, otherwise the clock of what is judged.
 fn now(subject: &Subject, question: &Question<'_>) -> Time {
     match (&subject.lab, question.now) {

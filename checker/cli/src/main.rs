@@ -8,6 +8,7 @@ mod command;
 mod console;
 mod examination;
 mod failure;
+mod fault;
 mod store;
 mod subject;
 

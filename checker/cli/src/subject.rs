@@ -4,6 +4,7 @@
 //! as long as its subject.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_smithy_http_client::tls;
@@ -58,12 +59,24 @@ impl Subject {
     pub(crate) async fn lab(setup: &LabSetup) -> Result<Self, Failure> {
         let programs = stacked(&setup.program)
             .iter()
-            .map(|folder| Program::load(folder, &setup.stage).map_err(|errors| wrong(&errors)))
+            .map(|folder| {
+                Program::load(folder, &setup.stage)
+                    .map(Arc::new)
+                    .map_err(|errors| wrong(&errors))
+            })
             .collect::<Result<Vec<_>, _>>()?;
+        Self::applied(&programs, setup).await
+    }
+
+    /// Programs that stand on each other, the lowest first, applied to a fresh embedded AWS.
+    pub(crate) async fn applied(
+        programs: &[Arc<Program>],
+        setup: &LabSetup,
+    ) -> Result<Self, Failure> {
         let lab = empty_lab(setup).await?;
         let mut notes = Vec::new();
         let mut function = None;
-        for part in &programs {
+        for part in programs {
             let applied = apply_to(&lab, part).await?;
             notes.extend(notes_on(&applied));
             function = rotation_function(&applied, &setup.stage).or(function);
@@ -82,7 +95,7 @@ impl Subject {
         Ok(Self {
             target: Target::Lab,
             config: lab.sdk_config(),
-            program: observed(&programs),
+            program: observed(programs),
             notes,
             lab: Some(lab),
         })
@@ -156,7 +169,7 @@ async fn apply_to(lab: &Lab, program: &Program) -> Result<Applied, Failure> {
 }
 
 /// The program after all that it stands on: its prerequisites, and theirs where they have some of their own.
-fn stacked(program: &Path) -> Vec<PathBuf> {
+pub(crate) fn stacked(program: &Path) -> Vec<PathBuf> {
     let mut folders = vec![program.to_owned(), prerequisites(program)];
     while let Some(below) = folders.last().map(|last| last.join("prerequisites"))
         && below.join("Pulumi.yaml").exists()
@@ -177,7 +190,7 @@ fn prerequisites(program: &Path) -> PathBuf {
     if repository.exists() { repository } else { own }
 }
 
-fn wrong(errors: &ProgramErrors) -> Failure {
+pub(crate) fn wrong(errors: &ProgramErrors) -> Failure {
     Failure::Files(
         errors
             .errors()
@@ -244,13 +257,13 @@ fn observed_if_there(program: &Path, stage: &str) -> Result<Observed, Failure> {
         });
     }
     let program = Program::load(program, stage).map_err(|errors| wrong(&errors))?;
-    Ok(observed(&[program]))
+    Ok(observed(&[Arc::new(program)]))
 }
 
-fn observed(programs: &[Program]) -> Observed {
+fn observed(programs: &[Arc<Program>]) -> Observed {
     let values = programs
         .iter()
-        .flat_map(checker_lab::program::Program::secret_values)
+        .flat_map(|program| program.secret_values())
         .map(|found| ProgramValue {
             resource: found.name,
             kind: "value".to_owned(),
@@ -272,7 +285,7 @@ fn observed(programs: &[Program]) -> Observed {
         .collect();
     let name = programs
         .iter()
-        .map(checker_lab::program::Program::name)
+        .map(|program| program.name())
         .collect::<Vec<_>>()
         .join("+");
     let resources = programs

@@ -2,13 +2,16 @@
 
 mod access;
 pub mod control;
+pub mod control_test;
 pub mod diagnostic;
 pub mod duration;
 pub mod expression;
+pub mod fault;
 pub mod judge;
 pub mod observation;
 pub mod plan;
 pub mod population;
+pub mod recording;
 pub mod report;
 pub mod run;
 pub mod schedule;

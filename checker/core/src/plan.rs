@@ -14,23 +14,29 @@ use crate::population::Setting;
 
 /// The open questions. Empty when everything that a verdict needs was asked.
 pub fn next(catalog: &Catalog, facts: &Facts, setting: &Setting) -> BTreeSet<Observation> {
+    let mut open = reads(catalog, facts, setting);
+    open.retain(|question| !facts.asked(question));
+    open
+}
+
+/// Every question whose answer a verdict rests on, as far as the facts so far show.
+pub fn reads(catalog: &Catalog, facts: &Facts, setting: &Setting) -> BTreeSet<Observation> {
     with_deep_stack(|| {
-        let mut open = BTreeSet::from([Observation::Caller]);
+        let mut reads = BTreeSet::from([Observation::Caller]);
         let populations = Populations::new(catalog, facts, setting);
         for control in &catalog.controls {
             for check in &control.checks {
                 match check {
                     Check::Inspect(inspect) => {
-                        open.extend(populations.questions(control, inspect));
+                        reads.extend(populations.questions(control, inspect));
                     }
                     Check::Iam(iam) => {
-                        open.extend(access::questions(iam, &populations.common(control), facts));
+                        reads.extend(access::questions(iam, &populations.common(control), facts));
                     }
                     Check::Probe(_) => {}
                 }
             }
         }
-        open.retain(|question| !facts.asked(question));
-        open
+        reads
     })
 }

@@ -13,6 +13,7 @@
 
 mod apply;
 mod check;
+mod edit;
 mod error;
 mod evaluate;
 mod expression;
@@ -28,6 +29,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use apply::{Applied, AppliedResource, ApplyError, ApplyOptions, StoodIn, apply};
+pub use edit::{Edit, EditError, NoSuchPlace, ProgramFile, Written};
 pub use error::{Position, ProgramError, ProgramErrors};
 pub use value::{MASKED, UNKNOWN};
 
@@ -88,7 +90,7 @@ impl Program {
     pub fn load(directory: &Path, stage: &str) -> Result<Self, ProgramErrors> {
         let file = directory.join("Pulumi.yaml");
         let shown = file.display().to_string();
-        Self::build(directory, stage, source::read(&file, &shown))
+        Self::build(directory, stage, source::read(&file, &shown), None)
     }
 
     /// As [`Program::load`], with a changed text in the place of `Pulumi.yaml`.
@@ -97,13 +99,14 @@ impl Program {
     /// Everything that is wrong with the text or with the stage's file, each with its place.
     pub fn from_text(directory: &Path, stage: &str, text: &str) -> Result<Self, ProgramErrors> {
         let shown = directory.join("Pulumi.yaml").display().to_string();
-        Self::build(directory, stage, source::parse(text, &shown))
+        Self::build(directory, stage, source::parse(text, &shown), None)
     }
 
     fn build(
         directory: &Path,
         stage: &str,
         read: Result<source::Node, Problems>,
+        stage_read: Option<Result<source::Node, Problems>>,
     ) -> Result<Self, ProgramErrors> {
         let schema = Schema::embedded()?;
         let shown = directory.join("Pulumi.yaml").display().to_string();
@@ -130,10 +133,13 @@ impl Program {
             }
         };
         let template = template::parse(&node, &mut problems);
-        let stage_node = if stage_file.exists() {
-            source::read(&stage_file, &stage_shown)
-                .map_err(|found| stage_problems.extend(found))
-                .ok()
+        let stage_read = stage_read.or_else(|| {
+            stage_file
+                .exists()
+                .then(|| source::read(&stage_file, &stage_shown))
+        });
+        let stage_node = if let Some(read) = stage_read {
+            read.map_err(|found| stage_problems.extend(found)).ok()
         } else {
             stage_problems.push_with_help(
                 Position::START,

@@ -66,6 +66,15 @@ enum Style {
 }
 
 impl Text {
+    /// A text that stands in no file; its place is that of what it replaces.
+    pub(crate) fn made(value: &str, start: Position) -> Self {
+        Self {
+            value: value.to_owned(),
+            start,
+            style: Style::Other,
+        }
+    }
+
     /// The place of the character with this index.
     pub(crate) fn place(&self, index: usize) -> Position {
         match self.style {

@@ -1,0 +1,409 @@
+//! `checker faults`: plants one fault at a time and says which control notices.
+//!
+//! In: the program, the controls and `.config/faults.yaml`. Out: `faults.json` below the output folder, a table for the
+//! person, and exit code 1 when a fault survived without a reason, or when a reason outlived its faults.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use checker_core::fault::{FaultOutcome, FaultReport, FaultRun, FaultSummary, VERSION};
+use checker_core::observation::hex;
+use checker_lab::program::ProgramFile;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tokio::task::JoinSet;
+
+use super::controls;
+use crate::console::{Console, data};
+use crate::failure::Failure;
+use crate::fault::{Bench, Fault, Hand, Remarks, Trial, faults_of};
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table on stderr.
+    Text,
+    /// JSON on stdout.
+    Json,
+}
+
+/// Options of `checker faults`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The folder of the Pulumi YAML program.
+    #[arg(long, value_name = "DIR", default_value = "infra-pulumi-yaml")]
+    program: PathBuf,
+    /// The folder of control files.
+    #[arg(long, value_name = "DIR", default_value = "controls")]
+    controls: PathBuf,
+    /// The stage.
+    #[arg(long, default_value = "dev")]
+    stage: String,
+    /// Further faults, and why some may survive.
+    #[arg(long, value_name = "FILE", default_value = ".config/faults.yaml")]
+    remarks: PathBuf,
+    /// Only so many faults, chosen by the program's digest.
+    #[arg(long, value_name = "N")]
+    sample: Option<usize>,
+    /// Only these faults, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "ID")]
+    only: Vec<String>,
+    /// Judges each fault by every check, not only by those that read what it touches.
+    #[arg(long)]
+    whole: bool,
+    /// Keeps what was found in this file, and leaves out what it holds already.
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
+    /// How many faults are tried at the same time; as many as there are cores without it.
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Only lists the faults.
+    #[arg(long)]
+    list: bool,
+    /// The folder that receives `faults.json`.
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    out: PathBuf,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+/// Does it.
+pub(super) fn faults(arguments: &Arguments, console: Console) -> Result<u8, Failure> {
+    let catalog = controls::load(&arguments.controls, &arguments.stage, &[])?;
+    let remarks = Remarks::read(&arguments.remarks)?;
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let jobs = arguments.jobs.unwrap_or(cores).max(1);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(jobs.min(cores).max(2))
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Broken(format!("failed to start: {error}")))?;
+    runtime.block_on(async {
+        let mut bench = Bench::new(&arguments.program, &arguments.stage, catalog, console).await?;
+        bench.whole = arguments.whole;
+        let faults = chosen(arguments, all(&bench, &remarks), &bench)?;
+        console.progress_done();
+        if arguments.list {
+            list(arguments.format, &faults);
+            return Ok(0);
+        }
+        let started = std::time::Instant::now();
+        let mut kept = Kept::open(arguments, &bench)?;
+        let runs = try_all(Arc::new(bench), faults, jobs, &remarks, &mut kept).await?;
+        console.progress_done();
+        let report = report(arguments, &remarks, runs);
+        write(&arguments.out, &report)?;
+        table(console, &report, started.elapsed().as_secs_f64());
+        if arguments.format == Format::Json {
+            data(&pretty(&report)?);
+        }
+        let clean = report.summary.survived == 0 && report.unneeded_reasons.is_empty();
+        Ok(u8::from(!clean))
+    })
+}
+
+/// Every fault of every program of the stack, sorted by id.
+fn all(bench: &Bench, remarks: &Remarks) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let top = bench.written().len().saturating_sub(1);
+    for (index, written) in bench.written().iter().enumerate() {
+        let folder = if index == top { "" } else { "prerequisites" };
+        let prefix = if index == top { "" } else { "prerequisites/" };
+        faults.extend(faults_of(written, index, prefix));
+        faults.extend(remarks.more(folder, &Hand::new(written, index, prefix)));
+    }
+    faults.sort_by(|left, right| left.id.cmp(&right.id));
+    faults
+}
+
+fn chosen(
+    arguments: &Arguments,
+    mut faults: Vec<Fault>,
+    bench: &Bench,
+) -> Result<Vec<Fault>, Failure> {
+    if !arguments.only.is_empty() {
+        let unknown = arguments
+            .only
+            .iter()
+            .find(|id| !faults.iter().any(|fault| fault.id == **id));
+        if let Some(id) = unknown {
+            return Err(Failure::Usage(format!(
+                "there is no fault `{id}`: `checker faults --list` shows all"
+            )));
+        }
+        faults.retain(|fault| arguments.only.contains(&fault.id));
+    }
+    if let Some(count) = arguments.sample {
+        let seed = digest(bench);
+        faults.sort_by_cached_key(|fault| {
+            hex(&Sha256::digest(format!("{seed}{}", fault.id).as_bytes()))
+        });
+        faults.truncate(count);
+        faults.sort_by(|left, right| left.id.cmp(&right.id));
+    }
+    Ok(faults)
+}
+
+/// Of the programs as they are written.
+fn digest(bench: &Bench) -> String {
+    let mut digest = Sha256::new();
+    for written in bench.written() {
+        for file in [ProgramFile::Program, ProgramFile::Stage] {
+            digest.update(written.value(file).to_string());
+        }
+    }
+    hex(&digest.finalize())
+}
+
+fn list(format: Format, faults: &[Fault]) {
+    match format {
+        Format::Text => {
+            for fault in faults {
+                data(&format!(
+                    "{:<70} {} ({})\n",
+                    fault.id, fault.what, fault.place
+                ));
+            }
+        }
+        Format::Json => {
+            let rows: Vec<_> = faults
+                .iter()
+                .map(|fault| {
+                    json!({"id": fault.id, "kind": fault.kind, "what": fault.what, "where": fault.place})
+                })
+                .collect();
+            data(&format!("{}\n", json!({"faults": rows})));
+        }
+    }
+}
+
+/// Tries faults, several at a time, and says what became of each.
+async fn try_all(
+    bench: Arc<Bench>,
+    faults: Vec<Fault>,
+    jobs: usize,
+    remarks: &Remarks,
+    kept: &mut Kept,
+) -> Result<Vec<FaultRun>, Failure> {
+    let total = faults.len();
+    let mut runs = Vec::new();
+    let mut open: VecDeque<Fault> = VecDeque::new();
+    for fault in faults {
+        match kept.known.remove(&fault.id) {
+            Some(run) => runs.push(reasoned(run, remarks)),
+            None => open.push_back(fault),
+        }
+    }
+    let mut running: JoinSet<(Fault, Result<Trial, Failure>)> = JoinSet::new();
+    loop {
+        while running.len() < jobs
+            && let Some(fault) = open.pop_front()
+        {
+            let bench = Arc::clone(&bench);
+            running.spawn(async move {
+                let trial = bench.trial(&fault).await;
+                (fault, trial)
+            });
+        }
+        let Some(ended) = running.join_next().await else {
+            break;
+        };
+        let (fault, trial) =
+            ended.map_err(|error| Failure::Broken(format!("failed to try a fault: {error}")))?;
+        let run = told(&fault, trial?, remarks);
+        kept.add(&run)?;
+        runs.push(run);
+        bench
+            .console()
+            .progress(&format!("{} of {total} faults", runs.len()));
+    }
+    runs.sort_by(|left, right| left.id.cmp(&right.id));
+    Ok(runs)
+}
+
+fn told(fault: &Fault, trial: Trial, remarks: &Remarks) -> FaultRun {
+    let mut run = FaultRun {
+        id: fault.id.clone(),
+        kind: fault.kind.clone(),
+        what: fault.what.clone(),
+        place: fault.place.clone(),
+        outcome: FaultOutcome::Survived,
+        killed_by: Vec::new(),
+        inconclusive: Vec::new(),
+        reason: None,
+    };
+    match trial {
+        Trial::Refused(why) => {
+            run.outcome = FaultOutcome::Refused;
+            run.reason = Some(why);
+        }
+        Trial::Judged {
+            failed,
+            inconclusive,
+        } => {
+            run.inconclusive = inconclusive.into_iter().collect();
+            run.killed_by = failed.into_iter().collect();
+            if !run.killed_by.is_empty() {
+                run.outcome = FaultOutcome::Killed;
+            }
+        }
+    }
+    reasoned(run, remarks)
+}
+
+/// With the reason that is written down today, where it survived.
+fn reasoned(mut run: FaultRun, remarks: &Remarks) -> FaultRun {
+    if matches!(
+        run.outcome,
+        FaultOutcome::Survived | FaultOutcome::Equivalent
+    ) {
+        let reason = remarks.reason(&run.id).map(str::to_owned);
+        run.outcome = match reason {
+            Some(_) => FaultOutcome::Equivalent,
+            None => FaultOutcome::Survived,
+        };
+        run.reason = reason;
+    }
+    run
+}
+
+fn report(arguments: &Arguments, remarks: &Remarks, runs: Vec<FaultRun>) -> FaultReport {
+    let everything = arguments.only.is_empty() && arguments.sample.is_none();
+    let survivors: Vec<&str> = runs
+        .iter()
+        .filter(|run| run.outcome == FaultOutcome::Equivalent)
+        .map(|run| run.id.as_str())
+        .collect();
+    FaultReport {
+        version: VERSION,
+        program: arguments.program.display().to_string(),
+        stage: arguments.stage.clone(),
+        tool: format!("checker {}", env!("CARGO_PKG_VERSION")),
+        summary: FaultSummary::over(&runs),
+        unneeded_reasons: if everything {
+            remarks.unneeded(&survivors)
+        } else {
+            Vec::new()
+        },
+        faults: runs,
+    }
+}
+
+fn pretty(report: &FaultReport) -> Result<String, Failure> {
+    serde_json::to_string_pretty(report)
+        .map(|text| text + "\n")
+        .map_err(|error| Failure::Broken(format!("failed to write the report: {error}")))
+}
+
+fn write(out: &Path, report: &FaultReport) -> Result<(), Failure> {
+    let text = pretty(report)?;
+    std::fs::create_dir_all(out)
+        .and_then(|()| std::fs::write(out.join("faults.json"), text))
+        .map_err(|error| {
+            Failure::Broken(format!(
+                "failed to write below `{}`: {error}",
+                out.display()
+            ))
+        })
+}
+
+/// How many faults of each kind were noticed, then what needs somebody's attention.
+fn table(console: Console, report: &FaultReport, seconds: f64) {
+    let mut kinds: BTreeMap<&str, Vec<FaultRun>> = BTreeMap::new();
+    for run in &report.faults {
+        kinds.entry(&run.kind).or_default().push(run.clone());
+    }
+    let line = |kind: &str, summary: FaultSummary| {
+        console.line(&format!(
+            "{kind:<12} {:>8} {:>8} {:>9} {:>11} {:>8}",
+            summary.planted, summary.killed, summary.survived, summary.equivalent, summary.refused
+        ));
+    };
+    console.line(&format!(
+        "{:<12} {:>8} {:>8} {:>9} {:>11} {:>8}",
+        "kind", "planted", "killed", "survived", "equivalent", "refused"
+    ));
+    for (kind, runs) in &kinds {
+        line(kind, FaultSummary::over(runs));
+    }
+    line("all", report.summary);
+    for run in &report.faults {
+        if run.outcome == FaultOutcome::Survived {
+            console.line(&format!(
+                "survived: {} ({}) {}",
+                run.id, run.what, run.place
+            ));
+            if !run.inconclusive.is_empty() {
+                console.line(&format!(
+                    "    inconclusive: {}",
+                    run.inconclusive.join(", ")
+                ));
+            }
+        }
+    }
+    for pattern in &report.unneeded_reasons {
+        console.line(&format!("a reason that no fault needs: {pattern}"));
+    }
+    console.line(&format!("{} faults in {seconds:.1} s", report.faults.len()));
+}
+
+/// What was found before, and the file that keeps it.
+struct Kept {
+    file: Option<std::fs::File>,
+    known: BTreeMap<String, FaultRun>,
+}
+
+impl Kept {
+    /// Reads what the file of `--resume` holds, if it is about the same programs, controls and remarks.
+    fn open(arguments: &Arguments, bench: &Bench) -> Result<Self, Failure> {
+        let Some(path) = &arguments.resume else {
+            return Ok(Self {
+                file: None,
+                known: BTreeMap::new(),
+            });
+        };
+        let failed = |error: std::io::Error| {
+            Failure::Usage(format!("`{}` cannot be used: {error}", path.display()))
+        };
+        let about = json!({"programs": digest(bench), "controls": bench.controls(), "whole": arguments.whole})
+            .to_string();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut lines = text.lines();
+        let same = lines.next() == Some(about.as_str());
+        // A last line that was cut off is no result.
+        let known: BTreeMap<String, FaultRun> = lines
+            .filter(|_| same)
+            .filter_map(|line| serde_json::from_str::<FaultRun>(line).ok())
+            .map(|run| (run.id.clone(), run))
+            .collect();
+        let mut file = std::fs::File::create(path).map_err(failed)?;
+        writeln!(file, "{about}").map_err(failed)?;
+        let mut kept = Self {
+            file: Some(file),
+            known: BTreeMap::new(),
+        };
+        for run in known.values() {
+            kept.add(run)?;
+        }
+        kept.known = known;
+        Ok(kept)
+    }
+
+    fn add(&mut self, run: &FaultRun) -> Result<(), Failure> {
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        let line = serde_json::to_string(run)
+            .map_err(|error| Failure::Broken(format!("failed to keep a result: {error}")))?;
+        writeln!(file, "{line}")
+            .map_err(|error| Failure::Broken(format!("failed to keep a result: {error}")))
+    }
+}

@@ -1,0 +1,45 @@
+//! Faults that are planted in a program to see which control notices.
+//!
+//! In: the programs as they are written. Out: [`Fault`]s (`sheet` and the files of what they change), the checks that
+//! read what a fault touches (`selection`), and what became of each (`trial`). A fault never changes a file: it is a
+//! few edits of the parsed program, and is applied to an embedded AWS of its own.
+//!
+//! Reading order: `sheet`, `resource`, `scalar`, `statement`, `pattern`, `environment`; then `remarks`, `selection`,
+//! `trial`.
+
+use std::collections::BTreeSet;
+
+use checker_lab::program::Edit;
+
+mod environment;
+mod pattern;
+mod remarks;
+mod resource;
+mod scalar;
+mod selection;
+mod sheet;
+mod statement;
+mod trial;
+
+pub(crate) use remarks::Remarks;
+pub(crate) use sheet::{Hand, faults_of};
+pub(crate) use trial::{Bench, Trial};
+
+/// One single fault.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Fault {
+    /// `anomalyRule.state~ENABLED`.
+    pub(crate) id: String,
+    /// What kind of change it is.
+    pub(crate) kind: String,
+    /// In words.
+    pub(crate) what: String,
+    /// `file:line:column`.
+    pub(crate) place: String,
+    /// Which program of the stack is changed, from the lowest.
+    pub(crate) program: usize,
+    /// The changes.
+    pub(crate) edits: Vec<Edit>,
+    /// Types of the resources that change, or that depend on one that does; empty when it can't be told.
+    pub(crate) touches: BTreeSet<String>,
+}

@@ -1,0 +1,199 @@
+//! One fault, tried: the program with it, in an embedded AWS of its own, judged by the checks that could notice.
+//!
+//! In: the stack of programs, the catalogue and a [`Fault`]. Out: a [`Trial`]. The faultless program is judged first;
+//! unless nothing fails there, a failing rule would say nothing of a fault.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use checker_core::control::Catalog;
+use checker_core::observation::Time;
+use checker_core::run::Run;
+use checker_core::verdict::Verdict;
+use checker_lab::program::{EditError, Program, Written};
+use chrono::Utc;
+
+use super::Fault;
+use super::selection::Selection;
+use crate::console::Console;
+use crate::examination::{Question, examine, setting_of};
+use crate::failure::Failure;
+use crate::subject::{LabSetup, Subject, stacked, wrong};
+
+/// What became of a fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Trial {
+    /// The program with it, or AWS, says no.
+    Refused(String),
+    /// It was judged.
+    Judged {
+        /// Rules that fail and did not without it.
+        failed: BTreeSet<String>,
+        /// Rules that are inconclusive and were not without it.
+        inconclusive: BTreeSet<String>,
+    },
+}
+
+/// Everything that trials share.
+pub(crate) struct Bench {
+    stage: String,
+    catalog: Catalog,
+    selection: Selection,
+    /// The programs as they are written, from the lowest.
+    written: Vec<Written>,
+    programs: Vec<Arc<Program>>,
+    /// Rules that are inconclusive without any fault.
+    inconclusive: BTreeSet<String>,
+    clock: Time,
+    console: Console,
+    /// Judges by everything, whatever a fault touches.
+    pub(crate) whole: bool,
+}
+
+impl Bench {
+    /// Reads the programs and judges them without a fault.
+    pub(crate) async fn new(
+        program: &Path,
+        stage: &str,
+        catalog: Catalog,
+        console: Console,
+    ) -> Result<Self, Failure> {
+        let mut written = Vec::new();
+        let mut programs = Vec::new();
+        for folder in stacked(program) {
+            let read = Written::read(&folder, stage).map_err(|errors| wrong(&errors))?;
+            let program = Program::load(&folder, stage).map_err(|errors| wrong(&errors))?;
+            written.push(read);
+            programs.push(Arc::new(program));
+        }
+        let clock = Utc::now();
+        console.progress("judging the program without a fault");
+        let subject = Subject::applied(&programs, &setup(stage, clock)).await?;
+        let question = Question { stage, now: None };
+        let (facts, run) = examine(&catalog, &subject, &question, Console::silent()).await;
+        let selection = Selection::new(&catalog, &facts, &setting_of(&run));
+        if let Some(lab) = subject.lab {
+            lab.stop().await;
+        }
+        let failing = with(&run, Verdict::Fail);
+        if !failing.is_empty() {
+            let rules: Vec<String> = failing.into_iter().collect();
+            return Err(Failure::Usage(format!(
+                "the program fails without any fault ({}): mend that first, `checker run` says how",
+                rules.join(", ")
+            )));
+        }
+        Ok(Self {
+            stage: stage.to_owned(),
+            catalog,
+            selection,
+            written,
+            programs,
+            inconclusive: with(&run, Verdict::Inconclusive),
+            clock,
+            console,
+            whole: false,
+        })
+    }
+
+    /// The programs as they are written, from the lowest.
+    pub(crate) fn written(&self) -> &[Written] {
+        &self.written
+    }
+
+    /// The digests of the control files.
+    pub(crate) fn controls(&self) -> Vec<&str> {
+        self.catalog
+            .controls
+            .iter()
+            .map(|control| control.digest.as_str())
+            .collect()
+    }
+
+    /// Tries one fault.
+    pub(crate) async fn trial(&self, fault: &Fault) -> Result<Trial, Failure> {
+        let mut programs = self.programs.clone();
+        if let Some((program, written)) = programs
+            .get_mut(fault.program)
+            .zip(self.written.get(fault.program))
+        {
+            match written.with(&fault.edits) {
+                Ok(changed) => *program = Arc::new(changed),
+                Err(EditError::Program(errors)) => {
+                    return Ok(Trial::Refused(first(&wrong(&errors))));
+                }
+                Err(EditError::NoSuchPlace(place)) => {
+                    return Err(Failure::Broken(format!(
+                        "failed to {place} for `{}`",
+                        fault.id
+                    )));
+                }
+            }
+        }
+        let subject = match Subject::applied(&programs, &setup(&self.stage, self.clock)).await {
+            Ok(subject) => subject,
+            Err(refused @ Failure::Files(_)) => return Ok(Trial::Refused(first(&refused))),
+            Err(failure) => return Err(failure),
+        };
+        let catalog = if self.whole {
+            self.catalog.clone()
+        } else {
+            self.selection.of(&self.catalog, &fault.touches)
+        };
+        let question = Question {
+            stage: &self.stage,
+            now: None,
+        };
+        let (_, run) = examine(&catalog, &subject, &question, Console::silent()).await;
+        if let Some(lab) = subject.lab {
+            lab.stop().await;
+        }
+        let inconclusive = with(&run, Verdict::Inconclusive)
+            .difference(&self.inconclusive)
+            .cloned()
+            .collect();
+        Ok(Trial::Judged {
+            failed: with(&run, Verdict::Fail),
+            inconclusive,
+        })
+    }
+
+    /// Where progress is shown.
+    pub(crate) fn console(&self) -> Console {
+        self.console
+    }
+}
+
+fn setup(stage: &str, clock: Time) -> LabSetup {
+    LabSetup {
+        stage: stage.to_owned(),
+        clock: Some(clock),
+        ..LabSetup::default()
+    }
+}
+
+/// The first line of what is wrong.
+fn first(failure: &Failure) -> String {
+    failure
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// Rules with a finding of this verdict; a population stands under the id of its check.
+fn with(run: &Run, verdict: Verdict) -> BTreeSet<String> {
+    run.controls
+        .iter()
+        .flat_map(|control| {
+            control
+                .findings
+                .iter()
+                .map(move |finding| (control, finding))
+        })
+        .filter(|(_, finding)| finding.verdict == verdict)
+        .map(|(control, finding)| format!("{}.{}", control.id, finding.assertion))
+        .collect()
+}
