@@ -245,11 +245,14 @@ fn change_answer(answer: &mut Value, change: &Change) -> Result<usize, ChangeErr
             }
             Ok(changed)
         }
-        one if matches(one) => {
-            set_all(one, change)?;
-            Ok(1)
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            let one = answer;
+            let fits = matches(one);
+            if fits {
+                set_all(one, change)?;
+            }
+            Ok(usize::from(fits))
         }
-        _ => Ok(0),
     }
 }
 

@@ -26,7 +26,7 @@ pub enum ReportError {
 /// Every report of a run. `earlier` are the runs before it, in any order; those of another target, account or stage
 /// are left out.
 pub fn files(run: &Run, earlier: &[Run]) -> Result<Vec<ReportFile>, ReportError> {
-    let _seam = earlier;
+    let _: &[Run] = earlier;
     Ok(vec![ReportFile {
         name: "junit.xml",
         text: junit::render(run)?,
