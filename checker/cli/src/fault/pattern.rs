@@ -56,7 +56,9 @@ fn within(sheet: &mut Sheet<'_>, place: &Place, value: &Value) {
                     Value::String(_) => {
                         item_place.becomes(sheet, "pattern", "other", Some(json!("elsewhere")));
                     }
-                    item => within(sheet, &item_place, item),
+                    Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                        within(sheet, &item_place, item);
+                    }
                 }
             }
         }

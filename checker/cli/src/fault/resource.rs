@@ -215,22 +215,20 @@ fn delete(sheet: &mut Sheet<'_>, name: &str) {
             if gone.contains(&holder) && section == "resources" {
                 continue;
             }
-            match section {
-                "resources" => match lighter(&sheet.document, &pointer) {
-                    Some(at) => edits.push(edit(at, None)),
-                    None => {
-                        gone.insert(holder.clone());
-                        open.push(holder);
-                    }
-                },
+            if section != "resources" {
                 // Without a value there is no output and no variable.
-                section => edits.push(edit(below(&format!("/{section}"), &holder), None)),
+                edits.push(edit(below(&format!("/{section}"), &holder), None));
+            } else if let Some(at) = lighter(&sheet.document, &pointer) {
+                edits.push(edit(at, None));
+            } else {
+                gone.insert(holder.clone());
+                open.push(holder);
             }
         }
     }
     // Later items of a list first, so that pointers stay right; nothing inside what is taken out anyway.
     edits.retain(|edit| !edited_inside(&edit.at, &gone));
-    edits.sort_by(|left, right| pointer_order(&right.at).cmp(&pointer_order(&left.at)));
+    edits.sort_by_key(|edit| std::cmp::Reverse(pointer_order(&edit.at)));
     edits.dedup();
     let with = gone.len().saturating_sub(1);
     let mut all = vec![edit(below("/resources", name), None)];

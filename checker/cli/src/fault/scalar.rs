@@ -43,7 +43,6 @@ fn number_of(sheet: &mut Sheet<'_>, place: &Place, number: f64) {
         "deletionWindowInDays" | "recoveryWindowInDays" => &[0.0, 7.0],
         "maximumRetryAttempts" => &[0.0, 1.0],
         "maximumEventAgeInSeconds" | "messageRetentionSeconds" => &[60.0],
-        "timeout" => &[1.0],
         "threshold" => &[1000.0],
         _ => &[1.0],
     };
