@@ -258,10 +258,7 @@ mod tests {
     const TEXT: &str = "a:\n  - one\n  - b: 2\n";
 
     fn node() -> Node {
-        match source::parse(TEXT, "text") {
-            Ok(node) => node,
-            Err(problems) => panic!("{problems:?}"),
-        }
+        source::parse(TEXT, "text").unwrap()
     }
 
     #[test]
