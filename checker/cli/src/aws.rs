@@ -28,7 +28,8 @@ mod sts;
 mod tagging;
 mod unseen;
 
-pub(crate) use calls::Calls;
+pub(crate) use calls::{Calls, Counter, operation_name};
+pub(crate) use unseen::{incomplete, unseen};
 
 /// How many questions are asked at the same time.
 const CONCURRENT: usize = 8;
@@ -87,7 +88,7 @@ impl Aws {
     }
 
     /// What was called so far, retries included.
-    pub(crate) fn calls(&self) -> &Calls {
+    pub(crate) fn calls(&self) -> &Arc<Calls> {
         &self.calls
     }
 
@@ -156,6 +157,11 @@ impl Aws {
             Observation::Parameters => parameters::list(self).await,
             Observation::Schedules => schedules::list(self).await,
             Observation::SecretCalls(event) => history::calls(self, event).await,
+            Observation::Trace(_) => Err(Unseen {
+                operation: observation.operation().to_owned(),
+                code: "NotAQuestion".to_owned(),
+                advice: "a trace is left by a probe, it cannot be asked for".to_owned(),
+            }),
             Observation::Program => Err(Unseen {
                 operation: observation.operation().to_owned(),
                 code: "NoProgram".to_owned(),

@@ -10,6 +10,7 @@ use checker_core::observation::{
 };
 use checker_core::plan;
 use checker_core::population::{Organisation, Setting};
+use checker_core::probe;
 use checker_core::run::{Run, Target};
 use chrono::Utc;
 
@@ -24,9 +25,11 @@ pub(crate) struct Question<'a> {
     pub(crate) stage: &'a str,
     /// The time at which everything is judged, where it is not the subject's own.
     pub(crate) now: Option<Time>,
+    /// Whether probes are carried out.
+    pub(crate) probes: bool,
 }
 
-/// Asks everything that the controls need, and judges.
+/// Asks everything that the controls need, carries out the probes where that is wanted, and judges.
 pub(crate) async fn examine(
     catalog: &Catalog,
     subject: &Subject,
@@ -45,7 +48,17 @@ pub(crate) async fn examine(
         now: now(subject, question),
         organisation: Organisation::default(),
     };
-    let facts = observe(catalog, subject, &aws, &mut setting, console).await;
+    let mut facts = observe(catalog, subject, &aws, &mut setting, console).await;
+    let plan = probe::plan(catalog, &setting);
+    let traces = if question.probes {
+        crate::probe::announce(&plan, console, subject.target == Target::Aws);
+        crate::probe::run(&plan, subject, &setting, &aws, console).await
+    } else {
+        crate::probe::not_run(&plan)
+    };
+    for trace in traces {
+        facts.insert(trace);
+    }
     let about = About {
         target: subject.target,
         finished: question.now.unwrap_or_else(Utc::now),

@@ -9,6 +9,7 @@ mod console;
 mod examination;
 mod failure;
 mod fault;
+mod probe;
 mod store;
 mod subject;
 

@@ -35,10 +35,12 @@ pub(crate) struct Subject {
     pub(crate) notes: Vec<String>,
     /// The embedded AWS, where that is what is judged.
     pub(crate) lab: Option<Lab>,
+    /// How that was made, to make another one.
+    pub(crate) setup: Option<LabSetup>,
 }
 
 /// How the embedded AWS is set up.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct LabSetup {
     /// The program's folder.
     pub(crate) program: PathBuf,
@@ -98,6 +100,7 @@ impl Subject {
             program: observed(programs),
             notes,
             lab: Some(lab),
+            setup: Some(setup.clone()),
         })
     }
 
@@ -138,6 +141,7 @@ impl Subject {
             program: observed_if_there(program, stage)?,
             notes: Vec::new(),
             lab: None,
+            setup: None,
         })
     }
 }

@@ -13,6 +13,7 @@ use crate::expression::types::Typed as _;
 use crate::expression::{Bindings, Expression, Path, with_deep_stack};
 use crate::observation::{Facts, Observation, Time, Unseen};
 use crate::population::{Item, Noun, Reads, Setting};
+use crate::probe;
 use crate::run::{self, ControlRun, Finding, Run, Target};
 use crate::verdict::Verdict;
 
@@ -65,7 +66,7 @@ pub fn judge(catalog: &Catalog, facts: &Facts, setting: &Setting, about: About) 
         api_calls: about.api_calls,
         waivers: Vec::new(),
         reach: Vec::new(),
-        measurements: Vec::new(),
+        measurements: probe::measurements(&probe::plan(catalog, setting), facts),
     }
 }
 
@@ -77,14 +78,11 @@ fn judge_control(control: &Control, populations: &Populations<'_>) -> ControlRun
                 findings.extend(judge_inspect(control, inspect, populations));
             }
             Check::Iam(iam) => findings.extend(judge_access(control, iam, populations)),
-            Check::Probe(probe) => findings.extend(probe.expect.iter().map(|rule| {
-                not_judged(
-                    &rule.id,
-                    &probe.id,
-                    rule.says.text(),
-                    &rule.source.to_string(),
-                )
-            })),
+            Check::Probe(check) => findings.extend(probe::judge(
+                check,
+                populations.common(control),
+                populations.facts,
+            )),
         }
     }
     let verdict = Verdict::over(findings.iter().map(|finding| finding.verdict))
@@ -138,22 +136,6 @@ fn judge_access(control: &Control, iam: &Iam, populations: &Populations<'_>) -> 
                 waiver: None,
             })
             .collect(),
-    }
-}
-
-/// What this version cannot judge yet is Inconclusive, so that a control never passes on half of its checks.
-fn not_judged(rule: &str, check: &str, says: &str, source: &str) -> Finding {
-    Finding {
-        assertion: rule.to_owned(),
-        resource: check.to_owned(),
-        verdict: Verdict::Inconclusive,
-        says: says.to_owned(),
-        because: vec!["this version of the checker does not judge this kind of check".to_owned()],
-        evidence: Vec::new(),
-        source: source.to_owned(),
-        count: None,
-        digest: None,
-        waiver: None,
     }
 }
 
@@ -230,7 +212,8 @@ fn judge_rule(
     }
 }
 
-fn verdict_of(rule: &Rule, item: &Item, bindings: &Bindings) -> (Verdict, Vec<String>) {
+/// The verdict of one rule on one item, with its reasons.
+pub(crate) fn verdict_of(rule: &Rule, item: &Item, bindings: &Bindings) -> (Verdict, Vec<String>) {
     if let Some(reason) = &item.exempt {
         return (Verdict::NotApplicable, vec![reason.clone()]);
     }
@@ -261,6 +244,16 @@ fn explained(that: &Expression, bindings: &Bindings) -> Vec<String> {
         .into_iter()
         .map(|(path, value)| format!("{path} is {value}"))
         .collect()
+}
+
+/// The variables that a control's conditions and sentences always have.
+pub(crate) fn common(control: &Control, setting: &Setting) -> Bindings {
+    let mut bindings = Bindings::new();
+    bindings.bind_value("now", setting.now.value());
+    bindings.bind_value("stage", Value::from(setting.stage.clone()));
+    bindings.bind_value("account_id", Value::from(setting.account.clone()));
+    bindings.bind_value("params", control.params());
+    bindings
 }
 
 /// The populations of all checks, put together once for plan and judgement.
@@ -393,12 +386,7 @@ impl<'a> Populations<'a> {
 
     /// The variables that are always there.
     pub(crate) fn common(&self, control: &Control) -> Bindings {
-        let mut bindings = Bindings::new();
-        bindings.bind_value("now", self.setting.now.value());
-        bindings.bind_value("stage", Value::from(self.setting.stage.clone()));
-        bindings.bind_value("account_id", Value::from(self.setting.account.clone()));
-        bindings.bind_value("params", control.params());
-        bindings
+        common(control, self.setting)
     }
 
     fn bindings(&self, control: &Control, variable: &str, item: &Item) -> Bindings {

@@ -12,6 +12,7 @@ pub mod observation;
 pub mod plan;
 pub mod population;
 pub mod recording;
+pub mod probe;
 pub mod report;
 pub mod run;
 pub mod schedule;

@@ -90,6 +90,8 @@ pub enum Observation {
     SecretCalls(String),
     /// The program under check, evaluated for the stage.
     Program,
+    /// What a probe left behind, by the name of its script: no call, but many.
+    Trace(String),
 }
 
 impl Observation {
@@ -126,6 +128,7 @@ impl Observation {
             Self::Schedules => "events:ListRules",
             Self::SecretCalls(_) => "cloudtrail:LookupEvents",
             Self::Program => "program",
+            Self::Trace(_) => "probe",
         }
     }
 }

@@ -114,6 +114,31 @@ impl Organisation {
         format!("/aws/secretsmanager/{}access-{stage}", self.namespace)
     }
 
+    /// Name of the role that runs the checker, and alone may carry out probes.
+    pub fn checker_role(&self, stage: &str) -> String {
+        format!("{}compliance-checker-{stage}", self.namespace)
+    }
+
+    /// Name of the role that reads the probe secret.
+    pub fn probe_reader(&self, stage: &str) -> String {
+        format!("{}probe-reader-{stage}", self.namespace)
+    }
+
+    /// Name of the role that reads the canary secret without being allowed to go unnoticed.
+    pub fn canary_role(&self, stage: &str) -> String {
+        format!("{}probe-canary-{stage}", self.namespace)
+    }
+
+    /// Name of the queue in which probes receive alerts and events.
+    pub fn probe_queue(&self, stage: &str) -> String {
+        format!("{}secrets-probe-alerts-{stage}", self.namespace)
+    }
+
+    /// Name of the parameter that lets one run at a time carry out probes.
+    pub fn lease(&self) -> String {
+        format!("/{}/probe/lease", self.namespace.trim_end_matches('-'))
+    }
+
     /// Full name of a parameter that this module publishes.
     pub fn published(&self, stage: &str, name: &str) -> String {
         format!(
@@ -132,7 +157,7 @@ impl Organisation {
 pub fn vocabulary() -> Vocabulary {
     Vocabulary {
         populations: Noun::ALL.into_iter().map(Noun::declaration).collect(),
-        probes: Vec::new(),
+        probes: crate::probe::declarations(),
         globals: vec![
             Field::new("now", "the time at which everything is judged", Type::Time),
             Field::new("stage", "the stage: `dev`, `prod`, ...", Type::Text),
@@ -203,7 +228,7 @@ pub struct Item {
 
 impl Item {
     /// An item of a typed fact, whose paths start with `variable`.
-    fn of<T: Typed>(resource: impl Into<String>, variable: &str, fact: &T) -> Self {
+    pub(crate) fn of<T: Typed>(resource: impl Into<String>, variable: &str, fact: &T) -> Self {
         let mut unknowns = BTreeMap::new();
         fact.unknowns(variable, &mut unknowns);
         Self {
@@ -517,7 +542,7 @@ impl Noun {
 }
 
 /// The answer to a question had another shape than the question asks for: evidence was altered.
-fn mismatch(observation: &Observation) -> Unseen {
+pub(crate) fn mismatch(observation: &Observation) -> Unseen {
     Unseen {
         operation: observation.operation().to_owned(),
         code: "WrongAnswer".to_owned(),

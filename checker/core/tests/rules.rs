@@ -23,6 +23,7 @@ use checker_core::judge::{About, judge};
 use checker_core::observation::{Facts, Observed, Outcome, Time, Unseen};
 use checker_core::plan;
 use checker_core::population::{Organisation, Setting, vocabulary};
+use checker_core::probe;
 use checker_core::run::{Run, Target};
 use checker_core::verdict::Verdict;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -99,7 +100,7 @@ struct Named {
 }
 
 /// How many of the named trials may still wait; this number only shrinks.
-const STILL_WAITING: usize = 5;
+const STILL_WAITING: usize = 4;
 
 /// The recorded lab run.
 #[derive(Deserialize)]
@@ -245,7 +246,14 @@ fn every_control_looks(catalog: &Arc<Catalog>) -> Trial {
 
 /// The recording answers every question that the controls of today ask.
 fn recording_is_current(catalog: &Arc<Catalog>, facts: &Facts, setting: &Setting) -> Trial {
-    let open = plan::next(catalog, facts, setting);
+    let mut open = plan::next(catalog, facts, setting);
+    let probes = probe::plan(catalog, setting).probes;
+    open.extend(
+        probes
+            .iter()
+            .map(probe::Planned::question)
+            .filter(|question| !facts.asked(question)),
+    );
     Trial::test("the recording is current", move || {
         if open.is_empty() {
             return Ok(());

@@ -209,6 +209,11 @@ impl LabClock {
         self.shared.clock.now()
     }
 
+    /// Waits until no rotation and no asynchronous invocation is in flight.
+    pub async fn settle(&self) {
+        self.shared.settle().await;
+    }
+
     /// Moves the clock on and runs everything that becomes due, in order.
     ///
     /// It returns when the last rotation has ended; 91 days take about a second.

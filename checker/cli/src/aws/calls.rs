@@ -31,11 +31,11 @@ impl Calls {
 
 /// Sees every attempt of every call.
 #[derive(Debug)]
-pub(super) struct Counter(Arc<Calls>);
+pub(crate) struct Counter(Arc<Calls>);
 
 impl Counter {
     /// Counts into `calls`.
-    pub(super) fn new(calls: &Arc<Calls>) -> Self {
+    pub(crate) fn new(calls: &Arc<Calls>) -> Self {
         Self(Arc::clone(calls))
     }
 }
@@ -53,14 +53,15 @@ impl Intercept for Counter {
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let Some(metadata) = bag.load::<Metadata>() {
-            self.0.count(format!(
-                "{}:{}",
-                iam_prefix(metadata.service()),
-                metadata.name()
-            ));
+            self.0.count(operation_name(metadata));
         }
         Ok(())
     }
+}
+
+/// `service:Operation`, as plans and counts name it.
+pub(crate) fn operation_name(metadata: &Metadata) -> String {
+    format!("{}:{}", iam_prefix(metadata.service()), metadata.name())
 }
 
 /// The service's name as IAM policies write it.

@@ -5,7 +5,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use checker_core::observation::Unseen;
 
 /// The reason behind a failed call. Only codes are kept: messages and bodies may quote what must not be logged.
-pub(super) fn unseen<E, R>(operation: &str, error: &SdkError<E, R>) -> Unseen
+pub(crate) fn unseen<E, R>(operation: &str, error: &SdkError<E, R>) -> Unseen
 where
     E: ProvideErrorMetadata,
 {
@@ -68,7 +68,7 @@ fn service_advice(operation: &str, code: &str) -> String {
 }
 
 /// An answer that lacks a member it must have.
-pub(super) fn incomplete(operation: &str, member: &str) -> Unseen {
+pub(crate) fn incomplete(operation: &str, member: &str) -> Unseen {
     Unseen {
         operation: operation.to_owned(),
         code: "IncompleteAnswer".to_owned(),

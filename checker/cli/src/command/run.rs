@@ -55,6 +55,12 @@ pub(super) struct Arguments {
     /// Another endpoint for `--target aws`.
     #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
+    /// Carry out the probes, which change things with the probe tag; without this only in the lab.
+    #[arg(long, overrides_with = "no_probes")]
+    probes: bool,
+    /// Carry out no probe, and have what they would prove inconclusive.
+    #[arg(long)]
+    no_probes: bool,
     /// The time at which everything is judged, RFC 3339.
     #[arg(long, value_name = "TIME")]
     now: Option<Time>,
@@ -71,6 +77,7 @@ pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure
             &Question {
                 stage: &arguments.stage,
                 now: arguments.now,
+                probes: arguments.with_probes(),
             },
             console,
         )
@@ -93,6 +100,16 @@ pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure
         }
         Ok(run.verdict.exit_code())
     })
+}
+
+impl Arguments {
+    /// In the lab unless they are declined, on AWS only when they are asked for.
+    fn with_probes(&self) -> bool {
+        match self.target {
+            Where::Lab => !self.no_probes,
+            Where::Aws => self.probes,
+        }
+    }
 }
 
 async fn subject(arguments: &Arguments, console: Console) -> Result<Subject, Failure> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
+use crate::probe::Trace;
 
 use super::authorization::Authorization;
 pub use super::call::SecretCall;
@@ -81,6 +82,8 @@ pub enum Answer {
     SecretCalls(Vec<SecretCall>),
     /// To [`super::Observation::Program`].
     Program(Program),
+    /// To [`super::Observation::Trace`].
+    Trace(Trace),
 }
 
 /// The identity that asked.

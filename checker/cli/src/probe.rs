@@ -1,0 +1,198 @@
+//! The probes: the only calls of the checker that change something.
+//!
+//! In: the plan and the subject. Out: a trace for every script, or the reason why there is none, and what the clean-up
+//! did. Nothing is called that the plan does not name (`session`), nothing is changed that does not carry the probe
+//! tag (`fence`), one run at a time does so (`lease`), and what was changed is set right again whatever happens
+//! (`clean_up`). Values are compared here and never leave: a trace cannot hold one.
+
+use std::rc::Rc;
+
+use checker_core::observation::{Answer, Observation, Observed, Origin, Outcome, Unseen};
+use checker_core::population::Setting;
+use checker_core::probe::{NOT_RUN, Plan, Planned, Script, Trace};
+use tokio::task::{JoinSet, LocalSet};
+
+use crate::aws::Aws;
+use crate::console::Console;
+use crate::subject::Subject;
+
+mod aged;
+mod clean_up;
+mod fence;
+mod history;
+mod lease;
+mod mailbox;
+mod rotation;
+mod scene;
+mod session;
+mod timeline;
+mod value;
+mod waiting;
+
+use scene::Scene;
+
+/// The name under which the clean-up's trace is kept.
+const CLEAN_UP: &str = "clean-up";
+
+/// Traces that say that nobody asked for them.
+pub(crate) fn not_run(plan: &Plan) -> Vec<Observed> {
+    let reason = Unseen {
+        operation: "probe".to_owned(),
+        code: NOT_RUN.to_owned(),
+        advice: "probes were not asked for; run with --probes".to_owned(),
+    };
+    all_unseen(plan, &reason)
+}
+
+/// Prints the plan: what will be called, by whom and on what.
+pub(crate) fn announce(plan: &Plan, console: Console, whole: bool) {
+    for planned in &plan.probes {
+        console.line(&format!(
+            "probe {}: {} (given up after {})",
+            planned.checks.join(", "),
+            planned.script,
+            planned.deadline
+        ));
+        if whole {
+            for step in planned.steps.iter().chain(&planned.clean_up) {
+                console.line(&format!(
+                    "  as {}: {} on {}, to {}",
+                    step.actor, step.operation, step.resource, step.purpose
+                ));
+            }
+        }
+    }
+}
+
+/// Carries out the plan and cleans up after it.
+pub(crate) async fn run(
+    plan: &Plan,
+    subject: &Subject,
+    setting: &Setting,
+    aws: &Aws,
+    console: Console,
+) -> Vec<Observed> {
+    if plan.probes.is_empty() {
+        return Vec::new();
+    }
+    let tasks = LocalSet::new();
+    tasks
+        .run_until(async {
+            let scene = match Scene::open(plan, subject, setting, aws.calls()).await {
+                Ok(scene) => Rc::new(scene),
+                Err(unseen) => return all_unseen(plan, &unseen),
+            };
+            if let Err(unseen) = lease::take(&scene, plan).await {
+                return all_unseen(plan, &unseen);
+            }
+            let mut observed = carry_out(plan, &scene, console).await;
+            console.progress("cleaning up after the probes");
+            observed.push(clean_up::run(&scene).await);
+            observed
+        })
+        .await
+}
+
+/// All scripts at once; those that change the same secret wait for each other.
+async fn carry_out(plan: &Plan, scene: &Rc<Scene>, console: Console) -> Vec<Observed> {
+    let mut running = JoinSet::new();
+    for planned in plan.probes.clone() {
+        let scene = Rc::clone(scene);
+        running.spawn_local(async move {
+            let trace = Box::pin(act(&planned, &scene)).await;
+            observed(planned.question(), &scene, trace)
+        });
+    }
+    let total = plan.probes.len();
+    let mut done = Vec::new();
+    let mut interrupted = std::pin::pin!(interruption());
+    loop {
+        console.progress(&format!("{} of {total} probes done", done.len()));
+        tokio::select! {
+            next = running.join_next() => match next {
+                Some(Ok(one)) => done.push(one),
+                // A probe that was lost has no trace; it is reported below.
+                Some(Err(_)) => {}
+                None => break,
+            },
+            () = &mut interrupted => {
+                running.abort_all();
+                break;
+            }
+        }
+    }
+    let lost = Unseen {
+        operation: "probe".to_owned(),
+        code: "Interrupted".to_owned(),
+        advice: "the probe was interrupted; what it had changed was set right".to_owned(),
+    };
+    let missing: Vec<Observed> = plan
+        .probes
+        .iter()
+        .filter(|planned| !done.iter().any(|one| one.observation == planned.question()))
+        .map(|planned| observed(planned.question(), scene, Err(lost.clone())))
+        .collect();
+    done.extend(missing);
+    done
+}
+
+async fn act(planned: &Planned, scene: &Scene) -> Result<Trace, Unseen> {
+    match &planned.script {
+        Script::Rotate {
+            secret,
+            reader_every,
+            within,
+        } => Box::pin(rotation::run(scene, secret, *reader_every, *within))
+            .await
+            .map(|trace| Trace::Rotate(Box::new(trace))),
+        Script::Anomaly { .. } | Script::Denied { .. } | Script::Sweep { .. } => Err(Unseen {
+            operation: "probe".to_owned(),
+            code: "NotAvailable".to_owned(),
+            advice: "this kind of probe is not available".to_owned(),
+        }),
+    }
+}
+
+fn observed(question: Observation, scene: &Scene, trace: Result<Trace, Unseen>) -> Observed {
+    Observed {
+        observation: question,
+        origin: Origin {
+            region: scene.setting.region.clone(),
+            ..Origin::default()
+        },
+        outcome: match trace {
+            Ok(trace) => Outcome::Seen(Answer::Trace(trace)),
+            Err(unseen) => Outcome::Unseen(unseen),
+        },
+    }
+}
+
+fn all_unseen(plan: &Plan, reason: &Unseen) -> Vec<Observed> {
+    plan.probes
+        .iter()
+        .map(|planned| Observed {
+            observation: planned.question(),
+            origin: Origin::default(),
+            outcome: Outcome::Unseen(reason.clone()),
+        })
+        .collect()
+}
+
+/// Ends when somebody wants the run to end: Ctrl-C, or the signal of a job that is stopped.
+async fn interruption() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminated.recv() => {}
+            }
+            return;
+        }
+    }
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Without signals there is nothing that could interrupt.
+        std::future::pending::<()>().await;
+    }
+}
