@@ -36,7 +36,26 @@ pub(crate) struct Subject {
     /// The embedded AWS, where that is what is judged.
     pub(crate) lab: Option<Lab>,
     /// How that was made, to make another one.
-    pub(crate) setup: Option<LabSetup>,
+    pub(crate) recipe: Option<Recipe>,
+}
+
+/// What an embedded AWS was made of.
+#[derive(Clone)]
+pub(crate) struct Recipe {
+    programs: Vec<Arc<Program>>,
+    setup: LabSetup,
+}
+
+impl Recipe {
+    /// Another one, without secrets that were only filled in.
+    pub(crate) async fn make(&self) -> Result<Subject, Failure> {
+        let setup = LabSetup {
+            secrets: 0,
+            port: 0,
+            ..self.setup.clone()
+        };
+        Subject::applied(&self.programs, &setup).await
+    }
 }
 
 /// How the embedded AWS is set up.
@@ -100,7 +119,10 @@ impl Subject {
             program: observed(programs),
             notes,
             lab: Some(lab),
-            setup: Some(setup.clone()),
+            recipe: Some(Recipe {
+                programs: programs.to_vec(),
+                setup: setup.clone(),
+            }),
         })
     }
 
@@ -141,7 +163,7 @@ impl Subject {
             program: observed_if_there(program, stage)?,
             notes: Vec::new(),
             lab: None,
-            setup: None,
+            recipe: None,
         })
     }
 }

@@ -70,7 +70,11 @@ impl Bench {
         let clock = Utc::now();
         console.progress("judging the program without a fault");
         let subject = Subject::applied(&programs, &setup(stage, clock)).await?;
-        let question = Question { stage, now: None };
+        let question = Question {
+            stage,
+            now: None,
+            probes: false,
+        };
         let (facts, run) = examine(&catalog, &subject, &question, Console::silent()).await;
         let selection = Selection::new(&catalog, &facts, &setting_of(&run));
         if let Some(lab) = subject.lab {
@@ -144,6 +148,7 @@ impl Bench {
         let question = Question {
             stage: &self.stage,
             now: None,
+            probes: false,
         };
         let (_, run) = examine(&catalog, &subject, &question, Console::silent()).await;
         if let Some(lab) = subject.lab {

@@ -11,29 +11,24 @@ use checker_core::probe::rotation::Aged;
 use super::scene::Scene;
 use super::timeline::real;
 use crate::aws::{incomplete, unseen};
-use crate::subject::{LabSetup, Subject};
+use crate::subject::Recipe;
 
 /// One day more than the longest time that a secret may live.
 const DAYS: i64 = 91;
 
 /// Moves the clock of another lab; nothing where there is no lab.
 pub(super) async fn run(scene: &Scene) -> Option<Known<Aged>> {
-    let setup = scene.setup.as_ref()?;
-    Some(match aged(setup).await {
+    let recipe = scene.recipe.as_ref()?;
+    Some(match aged(recipe).await {
         Ok(aged) => Known::Known(aged),
         Err(reason) => Known::Unknown(reason),
     })
 }
 
-async fn aged(setup: &LabSetup) -> Result<Aged, String> {
+async fn aged(recipe: &Recipe) -> Result<Aged, String> {
     let passed = Duration::days(DAYS).unwrap_or(Duration::ZERO);
-    let setup = LabSetup {
-        secrets: 0,
-        port: 0,
-        ..setup.clone()
-    };
     // The future of a whole lab is large.
-    let subject = Box::pin(Subject::lab(&setup))
+    let subject = Box::pin(recipe.make())
         .await
         .map_err(|failure| failure.to_string())?;
     let lab = subject

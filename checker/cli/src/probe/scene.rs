@@ -15,7 +15,7 @@ use super::mailbox::Mailbox;
 use super::session::{Clients, Sessions};
 use super::waiting::Waiting;
 use crate::aws::Calls;
-use crate::subject::{LabSetup, Subject};
+use crate::subject::{Recipe, Subject};
 
 /// The shared state of a run's probes.
 pub(super) struct Scene {
@@ -30,7 +30,7 @@ pub(super) struct Scene {
     /// One probe at a time changes the value of the probe secret.
     pub(super) changing: tokio::sync::Mutex<()>,
     /// How the embedded AWS is made once more, where that is what is judged.
-    pub(super) setup: Option<LabSetup>,
+    pub(super) recipe: Option<Recipe>,
     sessions: Sessions,
     clients: RefCell<BTreeMap<Actor, Rc<Clients>>>,
     undo: RefCell<Vec<Undo>>,
@@ -54,7 +54,7 @@ impl Scene {
             setting: setting.clone(),
             waiting,
             changing: tokio::sync::Mutex::new(()),
-            setup: subject.setup.clone(),
+            recipe: subject.recipe.clone(),
             sessions,
             clients: RefCell::new(BTreeMap::from([(Actor::Checker, Rc::new(checker))])),
             undo: RefCell::new(Vec::new()),
