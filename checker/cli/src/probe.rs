@@ -6,6 +6,7 @@
 //! (`clean_up`). Values are compared here and never leave: a trace cannot hold one.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use checker_core::observation::{Answer, Observation, Observed, Origin, Outcome, Unseen};
 use checker_core::population::Setting;
@@ -29,7 +30,7 @@ mod timeline;
 mod value;
 mod waiting;
 
-use scene::Scene;
+use scene::{Ground, Scene};
 
 /// The name under which the clean-up's trace is kept.
 const CLEAN_UP: &str = "clean-up";
@@ -75,22 +76,54 @@ pub(crate) async fn run(
     if plan.probes.is_empty() {
         return Vec::new();
     }
-    let tasks = LocalSet::new();
-    tasks
-        .run_until(async {
-            let scene = match Scene::open(plan, subject, setting, aws.calls()).await {
-                Ok(scene) => Rc::new(scene),
-                Err(unseen) => return all_unseen(plan, &unseen),
-            };
-            if let Err(unseen) = lease::take(&scene, plan).await {
-                return all_unseen(plan, &unseen);
-            }
-            let mut observed = carry_out(plan, &scene, console).await;
-            console.progress("cleaning up after the probes");
-            observed.push(clean_up::run(&scene).await);
-            observed
-        })
-        .await
+    let ground = Ground {
+        plan: plan.clone(),
+        setting: setting.clone(),
+        config: subject.config.clone(),
+        calls: Arc::clone(aws.calls()),
+        clock: subject.lab.as_ref().map(checker_lab::Lab::clock),
+        recipe: subject.recipe.clone(),
+    };
+    let done = on_one_thread(move || async move { all(ground, console).await }).await;
+    done.unwrap_or_else(|| {
+        let lost = Unseen {
+            operation: "probe".to_owned(),
+            code: "Lost".to_owned(),
+            advice: "the probes ended without a trace; run `checker clean`, and report it"
+                .to_owned(),
+        };
+        all_unseen(plan, &lost)
+    })
+}
+
+/// Probes share what they know without locks, so that they all run on one thread.
+async fn on_one_thread<T, F, Fut>(work: F) -> Option<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = T>,
+{
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || {
+        runtime.block_on(async { LocalSet::new().run_until(work()).await })
+    })
+    .await
+    .ok()
+}
+
+async fn all(ground: Ground, console: Console) -> Vec<Observed> {
+    let plan = ground.plan.clone();
+    let scene = match Scene::open(ground).await {
+        Ok(scene) => Rc::new(scene),
+        Err(unseen) => return all_unseen(&plan, &unseen),
+    };
+    if let Err(unseen) = lease::take(&scene, &plan).await {
+        return all_unseen(&plan, &unseen);
+    }
+    let mut observed = carry_out(&plan, &scene, console).await;
+    console.progress("cleaning up after the probes");
+    observed.push(clean_up::run(&scene).await);
+    observed
 }
 
 /// All scripts at once; those that change the same secret wait for each other.

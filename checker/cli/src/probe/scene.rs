@@ -6,16 +6,34 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use aws_types::SdkConfig;
 use checker_core::observation::{Time, Unseen};
 use checker_core::population::Setting;
 use checker_core::probe::{Actor, Plan};
+use checker_lab::LabClock;
 
 use super::clean_up::Undo;
 use super::mailbox::Mailbox;
 use super::session::{Clients, Sessions};
 use super::waiting::Waiting;
 use crate::aws::Calls;
-use crate::subject::{Recipe, Subject};
+use crate::subject::Recipe;
+
+/// What probes are carried out on.
+pub(super) struct Ground {
+    /// What may be called.
+    pub(super) plan: Plan,
+    /// The place.
+    pub(super) setting: Setting,
+    /// Clients are made from this.
+    pub(super) config: SdkConfig,
+    /// Counts calls.
+    pub(super) calls: Arc<Calls>,
+    /// The clock, where it can be moved.
+    pub(super) clock: Option<LabClock>,
+    /// How the embedded AWS is made once more.
+    pub(super) recipe: Option<Recipe>,
+}
 
 /// The shared state of a run's probes.
 pub(super) struct Scene {
@@ -38,15 +56,10 @@ pub(super) struct Scene {
 
 impl Scene {
     /// Becomes the checker's role.
-    pub(super) async fn open(
-        plan: &Plan,
-        subject: &Subject,
-        setting: &Setting,
-        calls: &Arc<Calls>,
-    ) -> Result<Self, Unseen> {
-        let sessions = Sessions::new(plan, subject.config.clone(), setting, calls);
-        let clock = subject.lab.as_ref().map(checker_lab::Lab::clock);
-        let waiting = Waiting::new(clock);
+    pub(super) async fn open(ground: Ground) -> Result<Self, Unseen> {
+        let setting = &ground.setting;
+        let sessions = Sessions::new(&ground.plan, ground.config, setting, &ground.calls);
+        let waiting = Waiting::new(ground.clock);
         let checker = sessions.checker().await?;
         let scene = Self {
             mailbox: Mailbox::new(setting, waiting.is_lab()),
@@ -54,7 +67,7 @@ impl Scene {
             setting: setting.clone(),
             waiting,
             changing: tokio::sync::Mutex::new(()),
-            recipe: subject.recipe.clone(),
+            recipe: ground.recipe,
             sessions,
             clients: RefCell::new(BTreeMap::from([(Actor::Checker, Rc::new(checker))])),
             undo: RefCell::new(Vec::new()),
