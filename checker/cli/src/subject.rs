@@ -16,7 +16,7 @@ use checker_core::observation::answer::{self, DeclaredResource, ProgramValue};
 use checker_core::observation::{Answer, Observation, Observed, Origin, Outcome, Time, Unseen};
 use checker_core::run::Target;
 use checker_lab::program::{Applied, ApplyError, ApplyOptions, Program, ProgramErrors, apply};
-use checker_lab::{Fault, Lab, LabOptions};
+use checker_lab::{Fault, Lab, LabOptions, Replacement};
 
 use crate::failure::Failure;
 
@@ -73,6 +73,8 @@ pub(crate) struct LabSetup {
     pub(crate) clock: Option<Time>,
     /// Faults that it shows once the program stands.
     pub(crate) faults: Vec<Fault>,
+    /// Functions that are played by another executable.
+    pub(crate) replace: Vec<Replacement>,
 }
 
 impl Subject {
@@ -97,10 +99,15 @@ impl Subject {
         let lab = empty_lab(setup).await?;
         let mut notes = Vec::new();
         let mut function = None;
+        let mut names = Vec::new();
         for part in programs {
             let applied = apply_to(&lab, part).await?;
             notes.extend(notes_on(&applied));
             function = rotation_function(&applied, &setup.stage).or(function);
+            names.extend(function_names(&applied));
+        }
+        for replacement in &setup.replace {
+            notes.push(replaced(replacement, &names)?);
         }
         lab.settle().await;
         if setup.secrets > 0 {
@@ -132,31 +139,7 @@ impl Subject {
         stage: &str,
         endpoint: Option<&str>,
     ) -> Result<Self, Failure> {
-        let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest())
-            .http_client(
-                aws_smithy_http_client::Builder::new()
-                    .tls_provider(tls::Provider::Rustls(
-                        tls::rustls_provider::CryptoMode::Ring,
-                    ))
-                    .build_https(),
-            )
-            .retry_config(RetryConfig::standard().with_max_attempts(6))
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(Duration::from_secs(5))
-                    .operation_attempt_timeout(Duration::from_secs(20))
-                    .operation_timeout(Duration::from_secs(90))
-                    .build(),
-            );
-        if let Some(endpoint) = endpoint {
-            loader = loader.endpoint_url(endpoint);
-        }
-        let config = loader.load().await;
-        if config.region().is_none() {
-            return Err(Failure::Usage(
-                "no AWS region is set (set AWS_REGION, or a region in the profile)".to_owned(),
-            ));
-        }
+        let config = live_config(endpoint).await?;
         Ok(Self {
             target: Target::Aws,
             config,
@@ -168,11 +151,42 @@ impl Subject {
     }
 }
 
+/// A configuration for a live account, by the usual AWS rules.
+pub(crate) async fn live_config(endpoint: Option<&str>) -> Result<SdkConfig, Failure> {
+    let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest())
+        .http_client(
+            aws_smithy_http_client::Builder::new()
+                .tls_provider(tls::Provider::Rustls(
+                    tls::rustls_provider::CryptoMode::Ring,
+                ))
+                .build_https(),
+        )
+        .retry_config(RetryConfig::standard().with_max_attempts(6))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(5))
+                .operation_attempt_timeout(Duration::from_secs(20))
+                .operation_timeout(Duration::from_secs(90))
+                .build(),
+        );
+    if let Some(endpoint) = endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    let config = loader.load().await;
+    if config.region().is_none() {
+        return Err(Failure::Usage(
+            "no AWS region is set (set AWS_REGION, or a region in the profile)".to_owned(),
+        ));
+    }
+    Ok(config)
+}
+
 /// An embedded AWS with nothing in it.
 pub(crate) async fn empty_lab(setup: &LabSetup) -> Result<Lab, Failure> {
     Lab::start(LabOptions {
         port: setup.port,
         clock: setup.clock,
+        replace: setup.replace.clone(),
         ..LabOptions::default()
     })
     .await
@@ -255,6 +269,30 @@ fn notes_on(applied: &Applied) -> Vec<String> {
     });
     let lints = applied.lints.iter().map(ToString::to_string);
     stood_in.chain(stored).chain(lints).collect()
+}
+
+fn function_names(applied: &Applied) -> impl Iterator<Item = String> {
+    applied
+        .resources
+        .iter()
+        .filter(|resource| resource.kind == FUNCTION)
+        .filter_map(|resource| resource.inputs.get("name")?.as_str().map(str::to_owned))
+}
+
+/// A note on a replaced function, which must be one of the program's: otherwise nothing would be replaced.
+fn replaced(replacement: &Replacement, names: &[String]) -> Result<String, Failure> {
+    let name = &replacement.function;
+    if !names.contains(name) {
+        return Err(Failure::Usage(format!(
+            "--lab-function names `{name}`, but the program has the functions {}",
+            names.join(", ")
+        )));
+    }
+    Ok(format!(
+        "{} {} plays the function {name} in the lab",
+        replacement.executable.display(),
+        replacement.arguments.join(" ")
+    ))
 }
 
 fn rotation_function(applied: &Applied, stage: &str) -> Option<String> {

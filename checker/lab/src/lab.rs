@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::fault::{Fault, Faults};
 use crate::lambda::host::Host;
+use crate::replacement::Replacement;
 use crate::shared::Shared;
 use crate::world::World;
 
@@ -33,6 +34,8 @@ pub struct LabOptions {
     pub clock: Option<DateTime<Utc>>,
     /// Faults planted from the beginning.
     pub faults: Vec<Fault>,
+    /// Functions whose process is another executable than their own code.
+    pub replace: Vec<Replacement>,
 }
 
 /// A running embedded AWS. Dropping it stops it.
@@ -79,6 +82,7 @@ impl Default for LabOptions {
             region: "ap-southeast-2".to_owned(),
             clock: None,
             faults: Vec::new(),
+            replace: Vec::new(),
         }
     }
 }
@@ -97,7 +101,7 @@ impl Lab {
         let address = listener
             .local_addr()
             .map_err(|source| LabError::Listen { port, source })?;
-        let host = Host::new().map_err(LabError::Folder)?;
+        let host = Host::new(options.replace).map_err(LabError::Folder)?;
         let world = World {
             account: options.account,
             region: options.region,

@@ -82,6 +82,9 @@ async fn respond(
         headers: &parts.headers,
         body: &body,
     };
+    if let Some(encoded) = crate::control::answer(&shared, &wire).await {
+        return Ok(response(encoded, shared.clock.now(), &request_id));
+    }
     let encoded = match exchange(&shared, &wire, now, &request_id).await {
         Outcome::Answer(encoded) => encoded,
         Outcome::Hang => match std::future::pending::<Infallible>().await {},

@@ -49,6 +49,18 @@ impl AllowList {
         Self::Listed(listed)
     }
 
+    /// The roles on the list.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        let listed = match self {
+            Self::Listed(listed) => Some(listed),
+            Self::Broken => None,
+        };
+        listed
+            .into_iter()
+            .flat_map(BTreeMap::keys)
+            .map(String::as_str)
+    }
+
     /// What `role` may read; `None` if it is not on the list.
     pub fn reach(&self, role: &str) -> Option<&Reach> {
         match self {

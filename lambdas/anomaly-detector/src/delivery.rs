@@ -117,7 +117,11 @@ impl Delivery {
         sent
     }
 
-    async fn write(&self, record: &AccessRecord) -> Result<(), DeliveryError> {
+    /// Writes the record to the access log.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub async fn write(&self, record: &AccessRecord) -> Result<(), DeliveryError> {
         let line = serde_json::to_string(record).map_err(|_| DeliveryError::Form)?;
         for _ in 0..2 {
             if !self.stream_exists.load(Ordering::Relaxed) {
@@ -199,7 +203,11 @@ impl Delivery {
         }
     }
 
-    async fn publish(&self, alert: &Alert) -> Result<(), DeliveryError> {
+    /// Publishes the alert on its topic.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub async fn publish(&self, alert: &Alert) -> Result<(), DeliveryError> {
         let severity = match alert.severity {
             Severity::Medium => "medium",
             Severity::High => "high",

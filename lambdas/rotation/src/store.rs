@@ -28,6 +28,8 @@ pub const PREVIOUS: &str = "AWSPREVIOUS";
 
 /// How often a version that should exist is asked for.
 const READS: u32 = 5;
+/// How often a value is stored that exists nowhere else.
+const PUTS: u32 = 3;
 
 /// One secret during one step of its rotation.
 #[derive(Debug)]
@@ -250,6 +252,23 @@ impl<'a> Store<'a> {
             }
             Err(error) => Err(AwsFailure::of("secretsmanager:PutSecretValue", &error)),
         }
+    }
+
+    /// The same for a value that somebody else made and that only this function knows: every failure is tried
+    /// again a few times, since nothing brings the value back once it is lost.
+    ///
+    /// # Errors
+    /// The last call's failure.
+    pub async fn put_irreplaceable(&self, content: &Content) -> Result<(), AwsFailure> {
+        let mut pause = self.settle;
+        for _ in 1..PUTS {
+            if self.put_pending(content).await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2);
+        }
+        self.put_pending(content).await
     }
 
     /// Attaches `label` to `to`, taking it from `from` where another version has it.

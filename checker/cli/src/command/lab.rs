@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use checker_core::observation::Time;
-use checker_lab::Fault;
+use checker_lab::{Fault, Replacement};
 use clap::Args;
 
 use super::runtime;
@@ -35,6 +35,9 @@ pub(super) struct Arguments {
     /// A fault that it shows, such as `secretsmanager:ListSecrets=access-denied`.
     #[arg(long, value_name = "OPERATION=FAULT")]
     fault: Vec<Fault>,
+    /// Another executable in place of a function's own, for tests of what a faulty function leads to.
+    #[arg(long, value_name = "NAME=COMMAND", conflicts_with = "empty")]
+    lab_function: Vec<Replacement>,
 }
 
 /// Serves until interrupted.
@@ -46,6 +49,7 @@ pub(super) fn lab(arguments: &Arguments, console: Console) -> Result<u8, Failure
         secrets: arguments.secrets,
         clock: arguments.clock,
         faults: arguments.fault.clone(),
+        replace: arguments.lab_function.clone(),
     };
     runtime()?.block_on(async {
         let lab = if arguments.empty {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use checker_core::observation::Time;
-use checker_lab::Fault;
+use checker_lab::{Fault, Replacement};
 use clap::{Args, ValueEnum};
 
 use super::{controls, runtime};
@@ -43,6 +43,9 @@ pub(super) struct Arguments {
     /// A fault that the lab shows, such as `secretsmanager:ListSecrets=access-denied`.
     #[arg(long, value_name = "OPERATION=FAULT")]
     lab_fault: Vec<Fault>,
+    /// Another executable in place of a function's own, for tests of what a faulty function leads to.
+    #[arg(long, value_name = "NAME=COMMAND")]
+    lab_function: Vec<Replacement>,
     /// The folder of control files.
     #[arg(long, value_name = "DIR", default_value = "controls")]
     controls: PathBuf,
@@ -122,6 +125,7 @@ async fn subject(arguments: &Arguments, console: Console) -> Result<Subject, Fai
                 secrets: arguments.lab_secrets,
                 clock: arguments.now,
                 faults: arguments.lab_fault.clone(),
+                replace: arguments.lab_function.clone(),
                 ..LabSetup::default()
             })
             .await

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::process::Command;
 use tokio::sync::Semaphore;
 
 use super::Function;
@@ -21,6 +22,7 @@ pub(crate) use super::process::Ended;
 use super::process::{Job, Process};
 use crate::credentials::RoleSession;
 use crate::iam::resource_access::role_may;
+use crate::replacement::Replacement;
 use crate::shared::Shared;
 
 /// Processes of one function that run at the same time; further events wait.
@@ -35,6 +37,7 @@ const UNPACKED_LIMIT: u64 = 250 << 20;
 /// All processes of a lab's functions.
 pub(crate) struct Host {
     folder: TempDir,
+    replaced: Vec<Replacement>,
     pools: Mutex<BTreeMap<String, Arc<Pool>>>,
 }
 
@@ -63,8 +66,9 @@ pub(crate) struct Finished {
 
 impl Host {
     /// A host without processes; its folder goes when it is dropped.
-    pub(crate) fn new() -> std::io::Result<Self> {
+    pub(crate) fn new(replaced: Vec<Replacement>) -> std::io::Result<Self> {
         Ok(Self {
+            replaced,
             folder: tempfile::Builder::new().prefix("checker-lab-").tempdir()?,
             pools: Mutex::default(),
         })
@@ -97,7 +101,7 @@ impl Host {
         }
         let mut warm = match pool.take_idle(shared.clock.now()) {
             Some(warm) => warm,
-            None => match start(shared, function, &pool.folder).await {
+            None => match start(shared, function, &pool.folder, self.program(function)).await {
                 Ok(warm) => warm,
                 Err(error) => {
                     let text = format!("fork/exec /var/task/bootstrap: {}", error.kind());
@@ -138,6 +142,13 @@ impl Host {
         tokio::task::yield_now().await;
     }
 
+    /// What runs instead of the function's own code, if anything does.
+    fn program(&self, function: &Function) -> Option<&Replacement> {
+        self.replaced
+            .iter()
+            .find(|replacement| replacement.function == function.name)
+    }
+
     /// The pool of a function's current revision; older processes end when they are idle.
     fn pool(&self, function: &Function) -> Arc<Pool> {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
@@ -172,7 +183,12 @@ impl Pool {
     }
 }
 
-async fn start(shared: &Arc<Shared>, function: &Function, folder: &Path) -> std::io::Result<Warm> {
+async fn start(
+    shared: &Arc<Shared>,
+    function: &Function,
+    folder: &Path,
+    replaced: Option<&Replacement>,
+) -> std::io::Result<Warm> {
     let now = shared.clock.now();
     let expires = now
         .checked_add_signed(TimeDelta::hours(CREDENTIALS_HOURS))
@@ -228,7 +244,16 @@ async fn start(shared: &Arc<Shared>, function: &Function, folder: &Path) -> std:
         function.memory.to_string(),
     ));
     environment.extend(function.environment.clone());
-    let process = Process::start(folder, &function.arn, environment).await?;
+    let mut command = match replaced {
+        None => Command::new(folder.join("bootstrap")),
+        Some(replacement) => {
+            let mut command = Command::new(&replacement.executable);
+            command.args(&replacement.arguments);
+            command
+        }
+    };
+    command.current_dir(folder).env_clear().envs(environment);
+    let process = Process::start(command, &function.arn).await?;
     Ok(Warm {
         process,
         stream,

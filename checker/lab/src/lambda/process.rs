@@ -5,7 +5,6 @@
 //! exceeds its time, when it exits by itself, and when it is dropped.
 
 use std::convert::Infallible;
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -65,22 +64,14 @@ struct Queued {
 }
 
 impl Process {
-    /// Starts `bootstrap` in the folder of the function's code.
-    pub(super) async fn start(
-        folder: &Path,
-        function_arn: &str,
-        environment: Vec<(String, String)>,
-    ) -> std::io::Result<Self> {
+    /// Starts the command, which knows its folder and its environment.
+    pub(super) async fn start(mut command: Command, function_arn: &str) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let api = listener.local_addr()?.to_string();
         let (sender, receiver) = pipe::pipe()?;
         let output_fd = sender.into_blocking_fd()?;
         let errors_fd = output_fd.try_clone()?;
-        let mut command = Command::new(folder.join("bootstrap"));
         command
-            .current_dir(folder)
-            .env_clear()
-            .envs(environment)
             .env("AWS_LAMBDA_RUNTIME_API", &api)
             .stdin(Stdio::null())
             .stdout(Stdio::from(output_fd))

@@ -126,7 +126,12 @@ fn lab() -> Arc<Shared> {
     };
     let clock = Clock::starting(chrono::Utc::now());
     let runtime = tokio::runtime::Handle::current();
-    Arc::new(Shared::new(world, clock, Host::new().unwrap(), runtime))
+    Arc::new(Shared::new(
+        world,
+        clock,
+        Host::new(Vec::new()).unwrap(),
+        runtime,
+    ))
 }
 
 /// The access key of a session of a role that has no policy.

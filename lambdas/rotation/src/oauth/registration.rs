@@ -73,7 +73,7 @@ pub async fn create(
         ],
     )?;
     task.store
-        .put_pending(&Content::Text(next.as_str().into()))
+        .put_irreplaceable(&Content::Text(next.as_str().into()))
         .await?;
     if secret.is_none() {
         Err(RotationError::IdpDoesNotRotate)

@@ -85,7 +85,7 @@ pub async fn create(
     )?;
     Ok(task
         .store
-        .put_pending(&Content::Text(next.as_str().into()))
+        .put_irreplaceable(&Content::Text(next.as_str().into()))
         .await?)
 }
 

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::script::{Fate, Script};
+
 #[derive(Debug, Default)]
 pub(crate) struct State {
     /// Secret id to secret.
@@ -26,6 +28,7 @@ pub(crate) struct State {
     pub(crate) rotates_token: bool,
     pub(crate) scope: String,
     pub(crate) calls: Vec<String>,
+    script: Script,
 }
 
 #[derive(Clone)]
@@ -38,14 +41,7 @@ impl Provider {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
-        let state = State {
-            secrets: BTreeMap::from([("s-0".to_owned(), "CANARY-old".to_owned())]),
-            registration_token: "CANARY-rat-0".to_owned(),
-            rotates: true,
-            scope: "read write".to_owned(),
-            ..State::default()
-        };
-        let state = Arc::new(Mutex::new(state));
+        let state = Arc::new(Mutex::new(fresh()));
         let (serving, own) = (Arc::clone(&state), origin.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -55,6 +51,17 @@ impl Provider {
         Self { state, origin }
     }
 
+    pub(crate) fn script(&self) -> Script {
+        self.state.lock().unwrap().script.clone()
+    }
+
+    /// Forgets everything but its script.
+    pub(crate) fn reset(&self) {
+        let mut state = self.state.lock().unwrap();
+        let script = state.script.clone();
+        *state = State { script, ..fresh() };
+    }
+
     pub(crate) fn accepts(&self, secret: &str) -> bool {
         self.state
             .lock()
@@ -62,6 +69,16 @@ impl Provider {
             .secrets
             .values()
             .any(|known| known == secret)
+    }
+}
+
+fn fresh() -> State {
+    State {
+        secrets: BTreeMap::from([("s-0".to_owned(), "CANARY-old".to_owned())]),
+        registration_token: "CANARY-rat-0".to_owned(),
+        rotates: true,
+        scope: "read write".to_owned(),
+        ..State::default()
     }
 }
 
@@ -106,7 +123,25 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, origin: String) 
             body: String::from_utf8_lossy(&buffer[end + 4..end + 4 + length]).into_owned(),
         };
         buffer.drain(..end + 4 + length);
-        let (status, answer) = answer(&mut state.lock().unwrap(), &request, &origin);
+        let script = state.lock().unwrap().script.clone();
+        let fate = script.arrive();
+        if fate == Some(Fate::KilledBefore) {
+            script.kill();
+            return;
+        }
+        let (mut status, answer) = if fate == Some(Fate::Refused) {
+            (503, Value::Null)
+        } else {
+            answer(&mut state.lock().unwrap(), &request, &origin)
+        };
+        match fate {
+            Some(Fate::KilledAfter) => {
+                script.kill();
+                return;
+            }
+            Some(Fate::Lost) => status = 504,
+            None | Some(Fate::Refused | Fate::KilledBefore) => {}
+        }
         let answer = if answer.is_null() {
             String::new()
         } else {

@@ -13,9 +13,14 @@
 mod database;
 mod generated;
 mod identity_provider;
+mod interruption;
 mod oauth;
+mod openid_provider;
+mod postgres_proxy;
 mod postgres_server;
 mod process;
 #[path = "../../../host/tests/process/runtime_api.rs"]
 mod runtime_api;
+mod script;
 mod secrets_server;
+mod skipped;

@@ -4,7 +4,8 @@ use rotation::RotationError;
 use serde_json::{Value, json};
 
 use crate::identity_provider::Provider;
-use crate::secrets_server::{Fault, Server};
+use crate::script::Fate;
+use crate::secrets_server::Server;
 
 const APP: &str = "bank/oauth";
 
@@ -95,35 +96,22 @@ async fn a_lost_answer_makes_no_orphan() {
         let bench = Bench::start().await;
         bench.provider.state.lock().unwrap().shows_once = shows_once;
         bench.secrets.rotate(APP, "v-1").await.unwrap();
-        for call in 0..20 {
+        let script = bench.provider.script();
+        bench.secrets.state.lock().unwrap().script = script.clone();
+        for call in 0.. {
             let token = format!("w-{call}");
-            let done = bench.secrets.state.lock().unwrap().calls.len();
-            bench.secrets.state.lock().unwrap().fault = Some(Fault {
-                call: done + call,
-                done_all_the_same: false,
-            });
-            let outcome = bench.secrets.rotate(APP, &token).await;
-            bench.secrets.state.lock().unwrap().fault = None;
-            assert!(
-                bench.provider.accepts(&bench.secret("AWSCURRENT")),
-                "{call}"
-            );
-            if outcome.is_err() {
-                bench.secrets.rotate(APP, &token).await.unwrap();
-            }
-            assert_eq!(
-                bench.secrets.holder(APP, "AWSCURRENT").as_deref(),
-                Some(token.as_str())
-            );
-            assert!(
-                bench.provider.accepts(&bench.secret("AWSCURRENT")),
-                "{call}"
-            );
+            script.arm(call, Fate::KilledAfter);
+            drop(script.run(bench.secrets.rotate(APP, &token)).await);
+            let struck = script.disarm();
+            bench.secrets.rotate(APP, &token).await.unwrap();
             assert_eq!(
                 bench.provider.state.lock().unwrap().secrets.len(),
                 2,
                 "{call}"
             );
+            if !struck {
+                break;
+            }
         }
     }
 }
@@ -178,19 +166,12 @@ async fn a_new_secret_that_was_not_stored_is_found_again() {
     let bench = Bench::start().await;
     bench.reset(&[("adapter", json!("rfc7592"))]);
     bench.secrets.stage(APP, "v-1");
-    // DescribeSecret, current and pending value, then the put that fails.
-    let done = bench.secrets.state.lock().unwrap().calls.len();
-    bench.secrets.state.lock().unwrap().fault = Some(Fault {
-        call: done + 3,
-        done_all_the_same: false,
-    });
-    assert!(
-        bench
-            .secrets
-            .step(APP, "v-1", "createSecret")
-            .await
-            .is_err()
-    );
+    // DescribeSecret, current and pending value, then the put that never happens.
+    let script = bench.secrets.state.lock().unwrap().script.clone();
+    script.arm(3, Fate::KilledBefore);
+    let step = bench.secrets.step(APP, "v-1", "createSecret");
+    assert_eq!(script.run(step).await, None);
+    script.disarm();
     assert!(
         !bench.provider.accepts("CANARY-old"),
         "the provider has moved on"

@@ -2,7 +2,6 @@
 //! statement log on and statement statistics loaded. It ends with the value that holds it.
 
 use std::fs;
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
@@ -11,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::skipped::skipped;
 
 const BINARIES: &str = "/usr/lib/postgresql/15/bin";
 
@@ -34,9 +35,7 @@ impl Postgres {
         if !Path::new(BINARIES).join("initdb").exists()
             || run(Command::new("openssl").arg("version")).is_none()
         {
-            // Not by the print macros: a passing test's output is swallowed, and this must be seen.
-            let text = "SKIPPED: database tests need Debian's postgresql-15 and openssl, which are not installed\n";
-            std::io::stderr().write_all(text.as_bytes()).unwrap();
+            skipped("database tests", "Debian's postgresql-15 and openssl");
             return None;
         }
         let directory = TempDir::new().unwrap();

@@ -1,7 +1,7 @@
 //! A Secrets Manager with one region and no permissions, over HTTP on a loopback port.
 //!
-//! It knows the five calls that a rotation makes and the rules that a rotation depends on. It can fail one
-//! call, before or after doing it.
+//! It knows the five calls that a rotation makes and the rules that a rotation depends on. What goes wrong
+//! with a call is up to the [`Script`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,8 @@ use rotation::Rotator;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::script::{Fate, Script};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Version {
@@ -27,20 +29,14 @@ pub(crate) struct Secret {
     pub(crate) versions: BTreeMap<String, Version>,
 }
 
-/// What goes wrong, once: the number of the call, and whether it takes effect all the same.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Fault {
-    pub(crate) call: usize,
-    pub(crate) done_all_the_same: bool,
-}
-
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) secrets: BTreeMap<String, Secret>,
     pub(crate) calls: Vec<(String, Value)>,
-    pub(crate) fault: Option<Fault>,
     /// How many reads of a pending value find nothing although it is stored.
     pub(crate) stale_reads: usize,
+    /// What goes wrong at any call, also elsewhere.
+    pub(crate) script: Script,
 }
 
 #[derive(Clone)]
@@ -210,7 +206,24 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
             .next()
             .unwrap()
             .to_owned();
-        let (status, answer) = match answer(&mut state.lock().unwrap(), &operation, &body) {
+        let script = state.lock().unwrap().script.clone();
+        let fate = script.arrive();
+        let refused = ("AccessDeniedException", "CANARY message");
+        let answered = match fate {
+            Some(Fate::Refused | Fate::KilledBefore) => Err(refused),
+            None | Some(Fate::Lost | Fate::KilledAfter) => {
+                answer(&mut state.lock().unwrap(), &operation, &body)
+            }
+        };
+        let answered = match fate {
+            Some(Fate::KilledBefore | Fate::KilledAfter) => {
+                script.kill();
+                return;
+            }
+            Some(Fate::Lost) => Err(refused),
+            None | Some(Fate::Refused) => answered,
+        };
+        let (status, answer) = match answered {
             Ok(answer) => ("200 OK", answer),
             Err((code, message)) => (
                 "400 Bad Request",
@@ -235,12 +248,7 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
 type Refusal = (&'static str, &'static str);
 
 fn answer(state: &mut State, operation: &str, body: &Value) -> Result<Value, Refusal> {
-    let call = state.calls.len();
     state.calls.push((operation.to_owned(), body.clone()));
-    let fault = state.fault.filter(|fault| fault.call == call);
-    if fault.is_some_and(|fault| !fault.done_all_the_same) {
-        return Err(("AccessDeniedException", "CANARY message"));
-    }
     let text = |member: &str| body[member].as_str().map(str::to_owned);
     let stale = operation == "getsecretvalue"
         && body["VersionStage"] == "AWSPENDING"
@@ -311,9 +319,6 @@ fn answer(state: &mut State, operation: &str, body: &Value) -> Result<Value, Ref
         "updatesecretversionstage" => move_label(secret, &text)?,
         _ => return Err(("UnknownOperationException", "not one of ours")),
     };
-    if fault.is_some() {
-        return Err(("InternalServiceErrorOnce", "CANARY message"));
-    }
     Ok(result)
 }
 
