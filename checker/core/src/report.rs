@@ -2,7 +2,21 @@
 //!
 //! In: a [`Run`] and earlier runs of the same subject. Out: names and texts. Writing them is the caller's part.
 
+mod html;
+mod identity;
+mod index;
 pub mod junit;
+mod legible;
+mod markdown;
+mod ocsf;
+mod oscal;
+mod period;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;
+
+pub use index::{Recorded, index};
 
 use crate::run::Run;
 
@@ -21,14 +35,34 @@ pub enum ReportError {
     /// `JUnit`.
     #[error("render `junit.xml`: {0}")]
     Junit(#[from] junit::JunitError),
+    /// One of the JSON formats.
+    #[error("render `{name}`: {source}")]
+    Json {
+        /// The file.
+        name: &'static str,
+        /// Why.
+        source: serde_json::Error,
+    },
 }
 
-/// Every report of a run. `earlier` are the runs before it, in any order; those of another target, account or stage
-/// are left out.
+/// The page for people.
+pub const HTML: &str = "report.html";
+/// The summary for the page of a CI job.
+pub const SUMMARY: &str = "summary.md";
+const JUNIT: &str = "junit.xml";
+const OSCAL: &str = "oscal-assessment-results.json";
+const OCSF: &str = "ocsf.jsonl";
+
+/// Every report of a run. `earlier` are the runs before it, in any order; those of another target, account, region or
+/// stage are left out.
 pub fn files(run: &Run, earlier: &[Run]) -> Result<Vec<ReportFile>, ReportError> {
-    let _: &[Run] = earlier;
-    Ok(vec![ReportFile {
-        name: "junit.xml",
-        text: junit::render(run)?,
-    }])
+    let json = |name| move |source| ReportError::Json { name, source };
+    let file = |name, text| ReportFile { name, text };
+    Ok(vec![
+        file(JUNIT, junit::render(run)?),
+        file(HTML, html::render(run, earlier)),
+        file(SUMMARY, markdown::render(run, earlier)),
+        file(OSCAL, oscal::render(run).map_err(json(OSCAL))?),
+        file(OCSF, ocsf::render(run).map_err(json(OCSF))?),
+    ])
 }

@@ -245,6 +245,18 @@ pub struct Finding {
     pub waiver: Option<String>,
 }
 
+impl Finding {
+    /// Whether it speaks of a whole population (complete, large enough) and not of one of its members. Such a
+    /// finding is named after the population, and its words begin with that name.
+    pub fn is_population(&self) -> bool {
+        self.says.strip_prefix(&self.resource).is_some_and(|rest| {
+            rest == " could not be listed"
+                || rest.starts_with(" are complete: ")
+                || (rest.starts_with(": ") && rest.ends_with(" found"))
+        })
+    }
+}
+
 impl ControlRun {
     /// The row of the acceptance table.
     pub fn summary(&self) -> Summary {

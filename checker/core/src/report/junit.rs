@@ -4,13 +4,16 @@
 //! whole milliseconds, a skipped case carries its reason, and no attribute is written that the Jenkins schema
 //! refuses. Valid against `jenkins-junit-10.xsd`.
 
-use junit_report::{Duration, OffsetDateTime, ReportBuilder, TestCase, TestSuite};
+use junit_report::{Duration, OffsetDateTime, ReportBuilder, TestCase, TestCaseBuilder, TestSuite};
 
-use crate::run::{ControlRun, Finding, Run};
+use crate::run::{ControlRun, Finding, Run, WaiverNote};
 use crate::verdict::Verdict;
 
-/// Longest message of a case, in characters; the rest is in `run.json`.
+/// Longest text of a case, in characters; the rest is in `run.json`.
 const LONGEST_TEXT: usize = 4096;
+
+/// How many digests of evidence a case names; all of them are in `run.json`.
+const DIGESTS: usize = 3;
 
 /// A report that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +32,7 @@ pub fn render(run: &Run) -> Result<String, JunitError> {
         .map_err(|_error| JunitError::Time)?;
     let mut report = ReportBuilder::new();
     for control in &run.controls {
-        report.add_testsuite(suite(control, timestamp));
+        report.add_testsuite(suite(run, control, timestamp));
     }
     let mut bytes = Vec::new();
     report
@@ -39,7 +42,7 @@ pub fn render(run: &Run) -> Result<String, JunitError> {
     String::from_utf8(bytes).map_err(|error| JunitError::Unwritable(error.to_string()))
 }
 
-fn suite(control: &ControlRun, timestamp: OffsetDateTime) -> TestSuite {
+fn suite(run: &Run, control: &ControlRun, timestamp: OffsetDateTime) -> TestSuite {
     let mut suite = TestSuite::new(&attribute(&format!("{} {}", control.id, control.title)));
     suite.set_timestamp(timestamp);
     suite.set_system_out(&content(&format!(
@@ -54,47 +57,76 @@ fn suite(control: &ControlRun, timestamp: OffsetDateTime) -> TestSuite {
         control
             .findings
             .iter()
-            .map(|finding| case(control, finding)),
+            .map(|finding| case(run, control, finding)),
     );
     suite
 }
 
-fn case(control: &ControlRun, finding: &Finding) -> TestCase {
+fn case(run: &Run, control: &ControlRun, finding: &Finding) -> TestCase {
     let name = attribute(&finding.resource);
     let mut case = match finding.verdict {
-        Verdict::Pass => TestCase::success(&name, Duration::ZERO),
-        Verdict::Fail => TestCase::failure(&name, Duration::ZERO, "fail", &message(finding)),
+        Verdict::Pass => TestCaseBuilder::success(&name, Duration::ZERO),
+        Verdict::Fail => TestCaseBuilder::failure(&name, Duration::ZERO, "fail", &message(finding)),
         Verdict::Inconclusive => {
-            TestCase::error(&name, Duration::ZERO, "inconclusive", &message(finding))
+            TestCaseBuilder::error(&name, Duration::ZERO, "inconclusive", &message(finding))
         }
-        Verdict::Waived => TestCase::skipped_with_cause(&name, "waived", &message(finding)),
+        Verdict::Waived => {
+            TestCaseBuilder::skipped_with_cause(&name, "waived", &waived(run, finding))
+        }
         Verdict::NotApplicable => {
-            TestCase::skipped_with_cause(&name, "not_applicable", &message(finding))
+            TestCaseBuilder::skipped_with_cause(&name, "not_applicable", &message(finding))
         }
     };
     case.set_classname(&attribute(&format!("{}.{}", control.id, finding.assertion)));
-    if finding.verdict != Verdict::Pass {
-        let mut lines = vec![finding.says.clone()];
-        lines.extend(finding.because.iter().map(|reason| format!("  {reason}")));
-        lines.push(format!("  rule: {}", finding.source));
-        lines.extend(
-            finding
-                .evidence
-                .iter()
-                .map(|digest| format!("  evidence: {digest}")),
-        );
-        case.set_system_out(&content(&lines.join("\n")));
+    if matches!(finding.verdict, Verdict::Fail | Verdict::Inconclusive) {
+        case.set_trace(&trace(finding));
     }
-    case
+    case.build()
 }
 
+/// The finding and its reasons.
 fn message(finding: &Finding) -> String {
-    attribute(&format!(
-        "{}: {} [{}]",
-        finding.says,
-        finding.because.join("; "),
-        finding.source
-    ))
+    attribute(&format!("{}: {}", finding.says, finding.because.join("; ")))
+}
+
+/// Who accepted the finding, until when and why.
+fn waived(run: &Run, finding: &Finding) -> String {
+    let waiver = finding
+        .waiver
+        .as_deref()
+        .and_then(|id| run.waivers.iter().find(|waiver| waiver.id == id));
+    match waiver {
+        Some(WaiverNote {
+            id,
+            expires,
+            approver,
+            reason,
+            ..
+        }) => attribute(&format!(
+            "waiver {id} until {expires} by {approver}: {reason} ({})",
+            finding.says
+        )),
+        None => message(finding),
+    }
+}
+
+/// Where the rule stands and what it rests on.
+fn trace(finding: &Finding) -> String {
+    let mut lines = vec![format!("rule: {}", finding.source)];
+    lines.extend(
+        finding
+            .evidence
+            .iter()
+            .take(DIGESTS)
+            .map(|digest| format!("evidence: {digest}")),
+    );
+    if finding.evidence.len() > DIGESTS {
+        lines.push(format!(
+            "and {} more in run.json",
+            finding.evidence.len() - DIGESTS
+        ));
+    }
+    content(&lines.join("\n"))
 }
 
 /// Text for an attribute: readers turn white space into blanks, so it is written as blanks.
@@ -130,63 +162,18 @@ fn is_xml(c: char) -> bool {
     reason = "a test that can't set itself up has failed"
 )]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use chrono::DateTime;
-
     use super::*;
-    use crate::run::{Target, VERSION};
-
-    /// Whatever anybody writes into a tag or a name must leave the report well-formed.
-    const HOSTILE: &str = "\u{1b}[31m\0]]>\u{FFFE}\u{FFFF}\u{7f}\n\t<&\"'>]]]>";
+    use crate::report::sample::{self, HOSTILE, finding};
 
     fn run(verdict: Verdict, text: &str) -> Run {
-        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        Run {
-            version: VERSION,
-            run_id: text.to_owned(),
-            target: Target::Lab,
-            stage: text.to_owned(),
-            account: String::new(),
-            region: String::new(),
-            started: now,
-            finished: now,
-            tool: String::new(),
-            verdict,
-            summary: Vec::new(),
-            controls: vec![ControlRun {
-                id: "X-1".to_owned(),
-                title: text.to_owned(),
-                severity: text.to_owned(),
-                owner: text.to_owned(),
-                mode: "AUTO".to_owned(),
-                statement: text.to_owned(),
-                remediation: text.to_owned(),
-                runbook: None,
-                mapping: BTreeMap::new(),
-                digest: String::new(),
-                parameters: BTreeMap::new(),
-                verdict,
-                findings: vec![Finding {
-                    assertion: "rule".to_owned(),
-                    resource: text.to_owned(),
-                    verdict,
-                    says: text.to_owned(),
-                    because: vec![text.to_owned()],
-                    evidence: vec![text.to_owned()],
-                    source: text.to_owned(),
-                    count: None,
-                    digest: None,
-                    waiver: None,
-                }],
-            }],
-            not_proven: Vec::new(),
-            notes: Vec::new(),
-            api_calls: BTreeMap::new(),
-            waivers: Vec::new(),
-            reach: Vec::new(),
-            measurements: Vec::new(),
+        let mut run = sample::with_text(text);
+        run.waivers.clear();
+        for control in &mut run.controls {
+            control
+                .findings
+                .retain(|finding| finding.verdict == verdict);
         }
+        run
     }
 
     #[test]
@@ -223,7 +210,9 @@ mod tests {
         let element = |verdict| render(&run(verdict, "x")).unwrap();
         assert!(element(Verdict::Fail).contains("<failure type=\"fail\""));
         assert!(element(Verdict::Inconclusive).contains("<error type=\"inconclusive\""));
-        assert!(element(Verdict::Waived).contains("<skipped type=\"waived\" message=\"x"));
+        assert!(
+            element(Verdict::Waived).contains("<skipped type=\"waived\" message=\"x is waived")
+        );
         assert!(element(Verdict::NotApplicable).contains("<skipped type=\"not_applicable\""));
         let passed = element(Verdict::Pass);
         assert!(passed.contains("<testcase"));
@@ -238,5 +227,24 @@ mod tests {
     fn long_text_is_cut() {
         let xml = render(&run(Verdict::Fail, &"x".repeat(1_000_000))).unwrap();
         assert!(xml.len() < 100_000, "{}", xml.len());
+    }
+
+    #[test]
+    fn a_waived_case_says_who_accepted_it_until_when_and_why() {
+        let xml = render(&sample::with_text("x")).unwrap();
+        assert!(xml.contains("message=\"waiver W-12 until 2026-12-16 by x: x (x is waived)\""));
+    }
+
+    #[test]
+    fn a_thousand_secrets_stay_below_three_megabytes_even_if_all_of_them_fail() {
+        for verdict in [Verdict::Pass, Verdict::Fail, Verdict::Inconclusive] {
+            let xml = render(&sample::large(1_000, verdict)).unwrap();
+            assert_eq!(xml.matches("<testcase ").count(), 5_000);
+            assert!(xml.len() < 3_000_000, "{verdict:?}: {}", xml.len());
+        }
+        let mut one = finding("interval", "arn:x", Verdict::Fail);
+        one.evidence = vec!["ab".repeat(32); 500];
+        let control = sample::control("FR-278", vec![one]);
+        assert!(render(&sample::run(1, vec![control])).unwrap().len() < 2_000);
     }
 }

@@ -1,0 +1,283 @@
+//! `ocsf.jsonl`: OCSF 1.8 Compliance Finding (class 2003), one JSON object a line and finding, for a SIEM.
+//!
+//! An Inconclusive finding has the status Warning, which OCSF defines as "did not yield a result due to missing
+//! information". A waived one still fails, and is marked as suppressed.
+
+use serde::Serialize;
+
+use super::html::mark::is_digest;
+use super::identity::identity;
+use crate::run::{ControlRun, Finding, Run, Target};
+use crate::verdict::Verdict;
+
+/// The text: a line a finding.
+pub(super) fn render(run: &Run) -> Result<String, serde_json::Error> {
+    let mut text = String::new();
+    for control in &run.controls {
+        for finding in &control.findings {
+            text.push_str(&serde_json::to_string(&event(run, control, finding))?);
+            text.push('\n');
+        }
+    }
+    Ok(text)
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
+    activity_id: u8,
+    activity_name: &'static str,
+    category_name: &'static str,
+    category_uid: u8,
+    class_name: &'static str,
+    class_uid: u16,
+    compliance: Compliance<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    evidences: Vec<Evidence<'a>>,
+    finding_info: FindingInfo<'a>,
+    message: &'a str,
+    metadata: Metadata<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remediation: Option<Remediation<'a>>,
+    resources: [Resource<'a>; 1],
+    severity: &'static str,
+    severity_id: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_id: Option<u8>,
+    time: i64,
+    type_name: &'static str,
+    type_uid: u32,
+}
+
+#[derive(Serialize)]
+struct Compliance<'a> {
+    control: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    control_parameters: Vec<NameValue<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    requirements: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    standards: Vec<&'a str>,
+    status: &'static str,
+    status_details: &'a [String],
+    status_id: u8,
+}
+
+#[derive(Serialize)]
+struct NameValue<'a> {
+    name: &'a str,
+    value: &'a str,
+}
+
+#[derive(Serialize)]
+struct Evidence<'a> {
+    file: File<'a>,
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    hashes: [Fingerprint<'a>; 1],
+    name: String,
+    path: String,
+    r#type: &'static str,
+    type_id: u8,
+}
+
+#[derive(Serialize)]
+struct Fingerprint<'a> {
+    algorithm: &'static str,
+    algorithm_id: u8,
+    value: &'a str,
+}
+
+#[derive(Serialize)]
+struct FindingInfo<'a> {
+    created_time: i64,
+    title: String,
+    types: [&'static str; 1],
+    uid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid_alt: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    correlation_uid: &'a str,
+    labels: Vec<String>,
+    product: Product<'a>,
+    uid: String,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Product<'a> {
+    name: &'static str,
+    vendor_name: &'static str,
+    version: &'a str,
+}
+
+#[derive(Serialize)]
+struct Remediation<'a> {
+    desc: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    references: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Resource<'a> {
+    owner: Owner<'a>,
+    uid: &'a str,
+}
+
+#[derive(Serialize)]
+struct Owner<'a> {
+    name: &'a str,
+}
+
+fn event<'a>(run: &'a Run, control: &'a ControlRun, finding: &'a Finding) -> Event<'a> {
+    let uid = identity(&[
+        "finding",
+        target(run.target),
+        &run.account,
+        &run.region,
+        &run.stage,
+        &control.id,
+        &finding.assertion,
+        &finding.resource,
+    ]);
+    let (severity_id, severity) = severity(control, finding.verdict);
+    let (status_id, status) = match finding.verdict {
+        Verdict::Fail | Verdict::Inconclusive => (Some(1), Some("New")),
+        Verdict::Waived => (Some(3), Some("Suppressed")),
+        Verdict::Pass | Verdict::NotApplicable => (None, None),
+    };
+    let passed = matches!(finding.verdict, Verdict::Pass | Verdict::NotApplicable);
+    Event {
+        activity_id: 1,
+        activity_name: "Create",
+        category_name: "Findings",
+        category_uid: 2,
+        class_name: "Compliance Finding",
+        class_uid: 2003,
+        compliance: compliance(control, finding),
+        count: finding.count,
+        evidences: finding
+            .evidence
+            .iter()
+            .filter_map(|digest| evidence(digest))
+            .collect(),
+        finding_info: FindingInfo {
+            created_time: run.started.timestamp_millis(),
+            title: format!("{}.{}", control.id, finding.assertion),
+            types: ["Compliance"],
+            uid: uid.clone(),
+            uid_alt: finding.waiver.as_deref(),
+        },
+        message: &finding.says,
+        metadata: Metadata {
+            correlation_uid: &run.run_id,
+            labels: vec![
+                format!("target:{}", target(run.target)),
+                format!("stage:{}", run.stage),
+                format!("account:{}", run.account),
+                format!("region:{}", run.region),
+                format!("rule:{}", finding.source),
+                format!("control-sha256:{}", control.digest),
+            ],
+            product: Product {
+                name: "checker",
+                vendor_name: "checker",
+                version: run.tool.strip_prefix("checker ").unwrap_or(&run.tool),
+            },
+            uid: identity(&["event", &run.run_id, &uid]),
+            version: "1.8.0",
+        },
+        remediation: (!passed && !control.remediation.is_empty()).then(|| Remediation {
+            desc: &control.remediation,
+            references: control.runbook.iter().map(String::as_str).collect(),
+        }),
+        resources: [Resource {
+            owner: Owner {
+                name: &control.owner,
+            },
+            uid: &finding.resource,
+        }],
+        severity,
+        severity_id,
+        status,
+        status_id,
+        time: run.started.timestamp_millis(),
+        type_name: "Compliance Finding: Create",
+        type_uid: 200_301,
+    }
+}
+
+fn compliance<'a>(control: &'a ControlRun, finding: &'a Finding) -> Compliance<'a> {
+    let (status_id, status) = match finding.verdict {
+        Verdict::Pass => (1, "Pass"),
+        Verdict::Inconclusive => (2, "Warning"),
+        Verdict::Fail | Verdict::Waived => (3, "Fail"),
+        Verdict::NotApplicable => (99, "Not applicable"),
+    };
+    let passed = finding.verdict == Verdict::Pass;
+    Compliance {
+        control: &control.id,
+        // What every passed finding repeats is in run.json once.
+        control_parameters: control
+            .parameters
+            .iter()
+            .filter(|_| !passed)
+            .map(|(name, value)| NameValue { name, value })
+            .collect(),
+        requirements: control
+            .mapping
+            .values()
+            .flatten()
+            .map(String::as_str)
+            .collect(),
+        standards: control.mapping.keys().map(String::as_str).collect(),
+        status,
+        status_details: &finding.because,
+        status_id,
+    }
+}
+
+fn evidence(digest: &str) -> Option<Evidence<'_>> {
+    is_digest(digest).then(|| Evidence {
+        file: File {
+            hashes: [Fingerprint {
+                algorithm: "SHA-256",
+                algorithm_id: 3,
+                value: digest,
+            }],
+            name: format!("{digest}.json"),
+            path: format!("evidence/{digest}.json"),
+            r#type: "Regular File",
+            type_id: 1,
+        },
+    })
+}
+
+fn severity(control: &ControlRun, verdict: Verdict) -> (u8, &'static str) {
+    match (verdict, control.severity.as_str()) {
+        (Verdict::Pass | Verdict::NotApplicable, _) => (1, "Informational"),
+        (Verdict::Fail | Verdict::Inconclusive | Verdict::Waived, severity) => match severity {
+            "low" => (2, "Low"),
+            "medium" => (3, "Medium"),
+            "high" => (4, "High"),
+            "critical" => (5, "Critical"),
+            _ => (0, "Unknown"),
+        },
+    }
+}
+
+fn target(target: Target) -> &'static str {
+    match target {
+        Target::Lab => "lab",
+        Target::Aws => "aws",
+        Target::Plan => "plan",
+    }
+}
