@@ -12,7 +12,9 @@ mod faults;
 mod iam;
 mod lab;
 mod lambda;
+mod recorded;
 mod run;
+mod verify;
 
 /// Judges how secrets and keys are handled on AWS, against controls written in YAML.
 #[derive(Debug, Parser)]
@@ -26,6 +28,14 @@ struct Cli {
 enum Command {
     /// Judge all controls: on the program in an embedded AWS, or on a live account.
     Run(run::Arguments),
+    /// Check a run, or a folder of runs, offline from its files alone.
+    Verify(verify::Arguments),
+    /// Render the reports of a recorded run again.
+    Report(recorded::ReportArguments),
+    /// Say what changed between two recorded runs.
+    Diff(recorded::DiffArguments),
+    /// Draw a sample of the resources of a recorded run, the same for everybody.
+    Sample(recorded::SampleArguments),
     /// List, show and check controls.
     #[command(subcommand)]
     Controls(controls::Command),
@@ -60,6 +70,10 @@ pub(crate) fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Run(arguments) => run::run(&arguments, console),
+        Command::Verify(arguments) => verify::run(&arguments, console),
+        Command::Report(arguments) => recorded::report(&arguments, console),
+        Command::Diff(arguments) => recorded::diff(&arguments),
+        Command::Sample(arguments) => recorded::sample(&arguments, console),
         Command::Controls(command) => controls::controls(&command),
         Command::Faults(arguments) => faults::faults(&arguments, console),
         Command::Iam(command) => iam::iam(&command),

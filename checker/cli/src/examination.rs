@@ -29,13 +29,26 @@ pub(crate) struct Question<'a> {
     pub(crate) probes: bool,
 }
 
+/// What came of an examination: the run, and all that it follows from besides the controls.
+#[derive(Debug)]
+pub(crate) struct Examined {
+    /// Everything that was asked.
+    pub(crate) facts: Facts,
+    /// The run, not condensed.
+    pub(crate) run: Run,
+    /// Place, time and names.
+    pub(crate) setting: Setting,
+    /// What the run says about itself.
+    pub(crate) about: About,
+}
+
 /// Asks everything that the controls need, carries out the probes where that is wanted, and judges.
 pub(crate) async fn examine(
     catalog: &Catalog,
     subject: &Subject,
     question: &Question<'_>,
     console: Console,
-) -> (Facts, Run) {
+) -> Examined {
     let aws = Aws::new(&subject.config);
     let mut setting = Setting {
         stage: question.stage.to_owned(),
@@ -63,11 +76,16 @@ pub(crate) async fn examine(
         target: subject.target,
         finished: question.now.unwrap_or_else(Utc::now),
         notes: subject.notes.clone(),
-        not_proven: not_proven(subject.target),
+        not_proven: not_proven(subject),
         api_calls: aws.calls().counted(),
     };
-    let run = judge(catalog, &facts, &setting, about);
-    (facts, run)
+    let run = judge(catalog, &facts, &setting, about.clone());
+    Examined {
+        facts,
+        run,
+        setting,
+        about,
+    }
 }
 
 /// The setting in which a run was judged.
@@ -145,9 +163,15 @@ fn lost(observation: Observation) -> Observed {
     }
 }
 
-fn not_proven(target: Target) -> Vec<String> {
+fn not_proven(subject: &Subject) -> Vec<String> {
     let mut gaps = Vec::new();
-    if target == Target::Lab {
+    if subject.target == Target::Aws && subject.is_loopback() {
+        gaps.push(
+            "AWS was asked at a loopback address: whatever answered there is not a live account"
+                .to_owned(),
+        );
+    }
+    if subject.target == Target::Lab {
         gaps.push(
             "the lab is an embedded AWS: a pass says that the program is right, not that an account is"
                 .to_owned(),

@@ -1,23 +1,24 @@
-//! The only files: control files and programs in, run folders out.
+//! The only files: control files and programs in, run folders out and in again.
 //!
-//! A run folder appears whole or not at all: it is written under a temporary name, synced, then renamed.
+//! [`archive`] is a folder of runs with its chain, [`folder`] one run's files, [`keys`] what signs.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use checker_core::control::{SourceFile, Sources};
 use checker_core::diagnostic::Diagnostic;
-use checker_core::observation::Facts;
-use checker_core::report;
-use checker_core::run::Run;
 
 use crate::failure::Failure;
+
+pub(crate) mod archive;
+pub(crate) mod folder;
+pub(crate) mod keys;
 
 /// Control files larger than this are refused before they are read.
 const LARGEST_CONTROL: u64 = 1 << 20;
 
-/// The control files of a folder, sorted by name, `waivers.yaml` left out.
-pub(crate) fn control_files(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
+/// The texts of a folder of controls: `*.yaml` sorted by name, `waivers.yaml` and `baseline.json`.
+pub(crate) fn sources(folder: &Path) -> Result<Sources, Failure> {
     let shown = folder.display().to_string();
     let entries = fs::read_dir(folder).map_err(|error| {
         Failure::Files(vec![
@@ -42,10 +43,25 @@ pub(crate) fn control_files(folder: &Path) -> Result<Vec<(String, String)>, Fail
         }
     }
     paths.sort();
-    paths
-        .into_iter()
-        .map(|path| Ok((path.display().to_string(), read_text(&path)?)))
-        .collect()
+    let read = |path: &Path| -> Result<SourceFile, Failure> {
+        Ok(SourceFile {
+            path: path.display().to_string(),
+            text: read_text(path)?,
+        })
+    };
+    let optional = |name: &str| -> Result<Option<SourceFile>, Failure> {
+        let path = folder.join(name);
+        path.exists().then(|| read(&path)).transpose()
+    };
+    Ok(Sources {
+        folder: shown.clone(),
+        controls: paths
+            .iter()
+            .map(|path| read(path))
+            .collect::<Result<_, _>>()?,
+        waivers: optional("waivers.yaml")?,
+        baseline: optional("baseline.json")?,
+    })
 }
 
 fn read_text(path: &Path) -> Result<String, Failure> {
@@ -64,54 +80,4 @@ fn read_text(path: &Path) -> Result<String, Failure> {
         let good = error.utf8_error().valid_up_to();
         wrong(format!("is not UTF-8 after {good} bytes"))
     })
-}
-
-/// Writes the folder of a run below `out` and points `out/latest` at it. Returns the folder.
-pub(crate) fn write_run(out: &Path, run: &Run, facts: &Facts) -> Result<PathBuf, Failure> {
-    let broken = |what: &str, error: &dyn std::fmt::Display| {
-        Failure::Broken(format!(
-            "failed to write {what} below `{}`: {error}",
-            out.display()
-        ))
-    };
-    let folder = out.join(&run.run_id);
-    let temporary = out.join(format!(".{}.{}", run.run_id, std::process::id()));
-    fs::create_dir_all(temporary.join("evidence")).map_err(|error| broken("the run", &error))?;
-    let json = run.to_json().map_err(|error| broken("run.json", &error))?;
-    let reports = report::files(run, &[]).map_err(|error| broken("the reports", &error))?;
-    write(&temporary.join("run.json"), &json).map_err(|error| broken("run.json", &error))?;
-    for report in &reports {
-        write(&temporary.join(report.name), &report.text)
-            .map_err(|error| broken(report.name, &error))?;
-    }
-    for record in facts.records() {
-        let name = temporary
-            .join("evidence")
-            .join(format!("{}.json", record.digest));
-        write(&name, &record.text).map_err(|error| broken("evidence", &error))?;
-    }
-    if folder.exists() {
-        // The same facts at the same time: the folder is replaced by an equal one.
-        fs::remove_dir_all(&folder).map_err(|error| broken("the run", &error))?;
-    }
-    fs::rename(&temporary, &folder).map_err(|error| broken("the run", &error))?;
-    point_latest(out, &run.run_id).map_err(|error| broken("`latest`", &error))?;
-    Ok(folder)
-}
-
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = fs::File::create(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-/// Replaces the link in one step, so that `latest` always points at a whole run.
-fn point_latest(out: &Path, run_id: &str) -> std::io::Result<()> {
-    let link = out.join(format!(".latest.{}", std::process::id()));
-    match fs::remove_file(&link) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    std::os::unix::fs::symlink(run_id, &link)?;
-    fs::rename(&link, out.join("latest"))
 }

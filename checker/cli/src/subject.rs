@@ -133,6 +133,11 @@ impl Subject {
         })
     }
 
+    /// Whether what is asked as AWS is on this machine, such as `checker lab`.
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.config.endpoint_url().is_some_and(is_loopback)
+    }
+
     /// A live account, with the credentials of the environment.
     pub(crate) async fn aws(
         program: &Path,
@@ -179,6 +184,23 @@ pub(crate) async fn live_config(endpoint: Option<&str>) -> Result<SdkConfig, Fai
         ));
     }
     Ok(config)
+}
+
+/// Whether an endpoint is on this machine.
+pub(crate) fn is_loopback(endpoint: &str) -> bool {
+    let Some((_, rest)) = endpoint.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let host = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// An embedded AWS with nothing in it.

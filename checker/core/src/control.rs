@@ -4,11 +4,13 @@
 //! every file with its line, its column and what to write instead. What people wrote and what was proven are two
 //! sets of types; only the second leaves this module. Deliberately without reading files and without judging.
 
+mod baseline;
 mod catalog;
 mod parameter;
 mod prove;
 mod read;
 mod schema;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
@@ -16,12 +18,14 @@ mod waiver;
 mod written;
 mod yaml;
 
+pub use baseline::{Baseline, Difference};
 pub use catalog::{
     Access, AccessRule, Catalog, Check, Choices, Claim, Control, Filter, Iam, Inspect, Override,
     Population, Probe, Remediation, Rule, Script, Source, SourceFile, Test,
 };
 pub use parameter::{Parameter, ParameterValue};
 pub use schema::{catalog_page, control_schema, waiver_schema};
+pub use sources::Sources;
 pub use vocabulary::{NameDecl, PopulationDecl, ProbeDecl, Vocabulary};
 pub use waiver::{MAX_WAIVER_DAYS, Waiver, Waivers};
 pub use written::{Expected, Mode, ParameterType, Severity};

@@ -68,9 +68,7 @@ impl Mutation {
 
 /// Judges one control on some facts.
 pub fn outcomes(control: &Control, facts: &Facts, setting: &Setting) -> Outcomes {
-    let catalog = Catalog {
-        controls: vec![control.clone()],
-    };
+    let catalog = Catalog::of(vec![control.clone()]);
     let about = About {
         target: Target::Lab,
         finished: setting.now,

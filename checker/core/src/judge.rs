@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use cel::Value;
+use serde::{Deserialize, Serialize};
 
+use crate::accept::accept;
 use crate::access::Everyone;
 use crate::control::{Catalog, Check, Control, Filter, Iam, Inspect, Rule};
 use crate::expression::types::Typed as _;
@@ -18,7 +20,8 @@ use crate::run::{self, ControlRun, Finding, Run, Target};
 use crate::verdict::Verdict;
 
 /// What a run reports about itself besides its verdicts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct About {
     /// What was judged.
     pub target: Target,
@@ -42,13 +45,9 @@ pub fn judge(catalog: &Catalog, facts: &Facts, setting: &Setting, about: About) 
             .map(|control| judge_control(control, &populations))
             .collect()
     });
-    let digests: Vec<String> = controls
-        .iter()
-        .map(|control| control.digest.clone())
-        .collect();
-    Run {
+    let mut run = Run {
         version: run::VERSION,
-        run_id: run::run_id(setting.now, facts, &digests),
+        run_id: String::new(),
         target: about.target,
         stage: setting.stage.clone(),
         account: setting.account.clone(),
@@ -67,7 +66,10 @@ pub fn judge(catalog: &Catalog, facts: &Facts, setting: &Setting, about: About) 
         waivers: Vec::new(),
         reach: Vec::new(),
         measurements: probe::measurements(&probe::plan(catalog, setting), facts),
-    }
+    };
+    accept(&mut run, catalog);
+    run.run_id = run.id(facts);
+    run
 }
 
 fn judge_control(control: &Control, populations: &Populations<'_>) -> ControlRun {

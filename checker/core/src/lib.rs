@@ -1,10 +1,12 @@
 //! Controls, facts and verdicts: pure, without AWS, clock or files.
 
+mod accept;
 mod access;
 pub mod control;
 pub mod control_test;
 pub mod diagnostic;
 pub mod duration;
+pub mod evidence;
 pub mod expression;
 pub mod fault;
 pub mod judge;

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cel::Value;
+use serde::{Deserialize, Serialize};
 
 use crate::control::{NameDecl, PopulationDecl, Vocabulary};
 use crate::expression::types::{Field, Type, Typed};
@@ -40,7 +41,8 @@ pub mod topic;
 pub mod trail;
 
 /// What a run is about: the place, the time and the organisation's names.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Setting {
     /// `dev`, `prod`, ...
     pub stage: String,
@@ -66,7 +68,8 @@ impl Setting {
 }
 
 /// Names that differ between organisations.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Organisation {
     /// Prefix of the names of all secrets.
     pub namespace: String,

@@ -14,6 +14,9 @@ use crate::verdict::Verdict;
 /// Above this many findings the passed ones of a rule become one entry.
 pub const MANY_FINDINGS: usize = 20_000;
 
+/// So many findings of a control stay in the outline of a run.
+const OUTLINED: usize = 100;
+
 /// The version of this format.
 pub const VERSION: u32 = 1;
 
@@ -158,6 +161,17 @@ pub enum Target {
     Plan,
 }
 
+impl Target {
+    /// The word that stands in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Lab => "lab",
+            Self::Aws => "aws",
+            Self::Plan => "plan",
+        }
+    }
+}
+
 /// One row of the acceptance table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -299,14 +313,81 @@ impl Run {
                 .retain(|finding| finding.resource == resource);
         }
         self.controls.retain(|control| !control.findings.is_empty());
+        if self.controls.is_empty() {
+            return None;
+        }
+        self.total();
+        self.not_proven.push(format!("only {resource} was judged"));
+        self.run_id = named(
+            self.started,
+            Sha256::new()
+                .chain_update(&self.run_id)
+                .chain_update(resource),
+        );
+        Some(self)
+    }
+
+    /// The id: the time, and a digest of everything that the run follows from and says about itself.
+    pub(crate) fn id(&self, facts: &Facts) -> String {
+        let mut hash = Sha256::new();
+        for record in facts.records() {
+            hash.update(record.digest.as_bytes());
+        }
+        for control in &self.controls {
+            hash.update(control.digest.as_bytes());
+        }
+        let about = serde_json::json!([
+            self.target,
+            self.stage,
+            self.account,
+            self.region,
+            self.finished,
+            self.tool,
+            self.not_proven,
+            self.notes,
+            self.api_calls,
+            self.waivers,
+        ]);
+        hash.update(about.to_string().as_bytes());
+        named(self.started, hash)
+    }
+
+    /// Puts the verdicts of findings together again. No finding at all is no pass.
+    pub(crate) fn total(&mut self) {
         for control in &mut self.controls {
-            control.verdict =
-                Verdict::over(control.findings.iter().map(|finding| finding.verdict))?;
+            control.verdict = Verdict::over(control.findings.iter().map(|finding| finding.verdict))
+                .unwrap_or(Verdict::Inconclusive);
         }
         self.summary = self.controls.iter().map(ControlRun::summary).collect();
-        self.verdict = Verdict::over(self.controls.iter().map(|control| control.verdict))?;
-        self.not_proven.push(format!("only {resource} was judged"));
-        Some(self)
+        self.verdict = Verdict::over(self.controls.iter().map(|control| control.verdict))
+            .unwrap_or(Verdict::Inconclusive);
+    }
+
+    /// What later runs need to know of this one: its verdicts, and what did not pass.
+    #[must_use]
+    pub fn outline(mut self) -> Self {
+        for control in &mut self.controls {
+            control.statement.clear();
+            control.remediation.clear();
+            control.runbook = None;
+            control.mapping.clear();
+            control.parameters.clear();
+            control
+                .findings
+                .retain(|finding| matches!(finding.verdict, Verdict::Fail | Verdict::Inconclusive));
+            control.findings.truncate(OUTLINED);
+            for finding in &mut control.findings {
+                finding.because.clear();
+                finding.evidence.clear();
+            }
+        }
+        self.notes.clear();
+        self.not_proven.clear();
+        self.api_calls.clear();
+        self.waivers.clear();
+        self.reach.clear();
+        self.measurements.clear();
+        self
     }
 
     /// The run as it is written: above [`MANY_FINDINGS`] the passed findings of a rule are one entry.
@@ -333,17 +414,9 @@ impl Run {
     }
 }
 
-/// The id of a run: its time and a digest of all its evidence.
-pub fn run_id(now: Time, facts: &Facts, controls: &[String]) -> String {
-    let mut hash = Sha256::new();
-    for record in facts.records() {
-        hash.update(record.digest.as_bytes());
-    }
-    for digest in controls {
-        hash.update(digest.as_bytes());
-    }
+fn named(at: Time, hash: Sha256) -> String {
     let digest: String = hex(&hash.finalize()).chars().take(8).collect();
-    format!("{}-{digest}", now.format("%Y%m%dT%H%M%SZ"))
+    format!("{}-{digest}", at.format("%Y%m%dT%H%M%SZ"))
 }
 
 fn condense(findings: Vec<Finding>) -> Vec<Finding> {

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use checker_core::control::{Catalog, Choices, Control, SourceFile, catalog_page, control_schema};
-use checker_core::diagnostic::{Diagnostic, suggestion};
+use checker_core::control::{
+    Baseline, Catalog, Choices, Control, Sources, catalog_page, control_schema,
+};
 use checker_core::population;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
@@ -31,6 +32,11 @@ pub(super) enum Command {
     },
     /// Print the JSON Schema of control files.
     Schema,
+    /// Write the baseline: controls, parameters and waivers as they are now, for approval.
+    Baseline {
+        #[command(flatten)]
+        folder: Folder,
+    },
     /// Print the page of the catalogue: every control, rule, fact and function.
     Page {
         #[command(flatten)]
@@ -105,6 +111,14 @@ pub(super) fn controls(command: &Command) -> Result<u8, Failure> {
                 catalog.controls.len()
             ));
         }
+        Command::Baseline { folder } => {
+            let catalog = load(&folder.controls, &folder.stage, &[])?;
+            let path = folder.controls.join("baseline.json");
+            std::fs::write(&path, Baseline::of(&catalog).text()).map_err(|error| {
+                Failure::Broken(format!("failed to write `{}`: {error}", path.display()))
+            })?;
+            data(&format!("{}\n", path.display()));
+        }
         Command::Schema => data(&control_schema()),
         Command::Page { folder } => {
             let catalog = load(&folder.controls, &folder.stage, &[])?;
@@ -116,32 +130,24 @@ pub(super) fn controls(command: &Command) -> Result<u8, Failure> {
 
 /// Reads and proves the controls of a folder; with `only`, those ids.
 pub(super) fn load(folder: &Path, stage: &str, only: &[String]) -> Result<Catalog, Failure> {
-    let files: Vec<SourceFile> = store::control_files(folder)?
-        .into_iter()
-        .map(|(path, text)| SourceFile { path, text })
-        .collect();
+    read(folder, stage, only).map(|(_, catalog)| catalog)
+}
+
+/// The same, with the texts that it was read from.
+pub(super) fn read(
+    folder: &Path,
+    stage: &str,
+    only: &[String],
+) -> Result<(Sources, Catalog), Failure> {
+    let sources = store::sources(folder)?;
     let choices = Choices {
         stage: stage.to_owned(),
         ..Choices::default()
     };
-    let shown = folder.display().to_string();
-    let mut catalog = Catalog::load(&shown, &files, &population::vocabulary(), &choices)
+    let catalog = sources
+        .catalog(&population::vocabulary(), &choices, only)
         .map_err(Failure::Files)?;
-    for id in only {
-        if catalog.control(id).is_none() {
-            let known = catalog.controls.iter().map(|control| control.id.as_str());
-            return Err(Failure::Files(vec![
-                Diagnostic::whole(&shown, format!("there is no control `{id}`"))
-                    .maybe_help(suggestion(id, known)),
-            ]));
-        }
-    }
-    if !only.is_empty() {
-        catalog
-            .controls
-            .retain(|control| only.contains(&control.id));
-    }
-    Ok(catalog)
+    Ok((sources, catalog))
 }
 
 fn line(control: &Control) -> String {

@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use checker_core::control::Catalog;
 use checker_core::fault::{FaultOutcome, FaultReport, FaultRun, FaultSummary, VERSION};
 use checker_core::observation::hex;
 use checker_lab::program::ProgramFile;
@@ -73,7 +74,8 @@ pub(super) struct Arguments {
 
 /// Does it.
 pub(super) fn faults(arguments: &Arguments, console: Console) -> Result<u8, Failure> {
-    let catalog = controls::load(&arguments.controls, &arguments.stage, &[])?;
+    // A waived finding notices nothing: faults are judged without waivers.
+    let catalog = Catalog::of(controls::load(&arguments.controls, &arguments.stage, &[])?.controls);
     let remarks = Remarks::read(&arguments.remarks)?;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let jobs = arguments.jobs.unwrap_or(cores).max(1);

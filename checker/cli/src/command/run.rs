@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use checker_core::evidence::Judged;
 use checker_core::observation::Time;
 use checker_lab::{Fault, Replacement};
 use clap::{Args, ValueEnum};
@@ -10,8 +11,9 @@ use super::{controls, runtime};
 use crate::console::Console;
 use crate::examination::{Question, examine};
 use crate::failure::Failure;
-use crate::store;
-use crate::subject::{LabSetup, Subject};
+use crate::store::archive::{Archive, Chaining, Recorded, Recording};
+use crate::store::keys::{self, Signer};
+use crate::subject::{LabSetup, Subject, is_loopback};
 
 /// What is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -64,6 +66,15 @@ pub(super) struct Arguments {
     /// Carry out no probe, and have what they would prove inconclusive.
     #[arg(long)]
     no_probes: bool,
+    /// The key that signs the run: OpenSSH form, ed25519, no passphrase. The lab makes one of its own.
+    #[arg(long, value_name = "FILE")]
+    signing_key: Option<PathBuf>,
+    /// The manifest of the run before, where that run is not in the folder of runs.
+    #[arg(long, value_name = "FILE", conflicts_with = "genesis")]
+    previous: Option<PathBuf>,
+    /// Begins a chain of runs. Outside the lab a first run needs it.
+    #[arg(long)]
+    genesis: bool,
     /// The time at which everything is judged, RFC 3339.
     #[arg(long, value_name = "TIME")]
     now: Option<Time>,
@@ -71,10 +82,20 @@ pub(super) struct Arguments {
 
 /// Runs it.
 pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure> {
-    let catalog = controls::load(&arguments.controls, &arguments.stage, &arguments.only)?;
+    let (sources, catalog) =
+        controls::read(&arguments.controls, &arguments.stage, &arguments.only)?;
+    let archive = Archive::open(
+        &arguments.out,
+        Chaining {
+            previous: arguments.previous.clone(),
+            genesis: arguments.genesis,
+            lab: arguments.is_lab(),
+        },
+    )?;
+    let signer = arguments.signer(&archive)?;
     runtime()?.block_on(async {
         let subject = subject(arguments, console).await?;
-        let (facts, run) = examine(
+        let examined = examine(
             &catalog,
             &subject,
             &Question {
@@ -86,18 +107,28 @@ pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure
         )
         .await;
         let run = match &arguments.resource {
-            Some(resource) => run.only(resource).ok_or_else(|| {
+            Some(resource) => examined.run.only(resource).ok_or_else(|| {
                 Failure::Usage(format!(
                     "no rule speaks of `{resource}` (give the full ARN)"
                 ))
             })?,
-            None => run,
-        }
-        .condensed();
-        let folder = store::write_run(&arguments.out, &run, &facts)?;
+            None => examined.run,
+        };
+        let recorded = archive.record(Recording {
+            sources: &sources,
+            facts: &examined.facts,
+            run: &run,
+            judged: &Judged {
+                setting: examined.setting,
+                about: examined.about,
+                only: arguments.only.clone(),
+                resource: arguments.resource.clone(),
+            },
+            signer: &signer,
+        })?;
         console.progress_done();
         console.run(&run);
-        console.line(&format!("written to {}", folder.display()));
+        tell(&recorded, console);
         if let Some(lab) = subject.lab {
             lab.stop().await;
         }
@@ -112,6 +143,58 @@ impl Arguments {
             Where::Lab => !self.no_probes,
             Where::Aws => self.probes,
         }
+    }
+
+    /// Whether nothing but a lab is judged: then the lab's own key signs, and a chain begins by itself. An AWS at a
+    /// loopback address is such a lab unless a real key is to vouch for it.
+    fn is_lab(&self) -> bool {
+        let endpoint = self
+            .endpoint_url
+            .clone()
+            .or_else(|| std::env::var("AWS_ENDPOINT_URL").ok());
+        self.target == Where::Lab
+            || (self.signing_key.is_none()
+                && endpoint.is_some_and(|endpoint| is_loopback(&endpoint)))
+    }
+
+    fn signer(&self, archive: &Archive) -> Result<Signer, Failure> {
+        match &self.signing_key {
+            Some(path) => keys::given(path),
+            None if self.is_lab() => archive.lab_signer(),
+            None => Err(Failure::Usage(
+                "a run on AWS is signed: give the key with --signing-key FILE (make one with `ssh-keygen -t ed25519 -N '' -f \
+                 FILE`, and give its public half to the auditor)"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
+/// Where the run is, and the head of its chain, which belongs outside the folder.
+fn tell(recorded: &Recorded, console: Console) {
+    let kept = if recorded.again {
+        "recorded before, kept as it is, in"
+    } else {
+        "written to"
+    };
+    console.line(&format!("{kept} {}", recorded.folder.display()));
+    let head = format!("{} {}", recorded.sequence, recorded.digest);
+    console.line(&format!("head of the chain: {head}"));
+    let Some(summary) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty())
+    else {
+        return;
+    };
+    let text =
+        format!("Head of the compliance evidence (sequence, SHA-256 of the manifest): `{head}`\n");
+    let written = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&summary)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
+    if let Err(error) = written {
+        console.error(&format!(
+            "the head could not be written to the job's summary: {error}"
+        ));
     }
 }
 

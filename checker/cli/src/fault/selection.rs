@@ -26,9 +26,7 @@ impl Selection {
             for check in &control.checks {
                 let mut only = control.clone();
                 only.checks = vec![check.clone()];
-                let alone = Catalog {
-                    controls: vec![only],
-                };
+                let alone = Catalog::of(vec![only]);
                 let services = plan::reads(&alone, facts, setting)
                     .iter()
                     .map(|question| service(question.operation()).to_owned())

@@ -17,7 +17,7 @@ use chrono::Utc;
 use super::Fault;
 use super::selection::Selection;
 use crate::console::Console;
-use crate::examination::{Question, examine, setting_of};
+use crate::examination::{Examined, Question, examine, setting_of};
 use crate::failure::Failure;
 use crate::subject::{LabSetup, Subject, stacked, wrong};
 
@@ -75,7 +75,8 @@ impl Bench {
             now: None,
             probes: false,
         };
-        let (facts, run) = examine(&catalog, &subject, &question, Console::silent()).await;
+        let Examined { facts, run, .. } =
+            examine(&catalog, &subject, &question, Console::silent()).await;
         let selection = Selection::new(&catalog, &facts, &setting_of(&run));
         if let Some(lab) = subject.lab {
             lab.stop().await;
@@ -150,7 +151,7 @@ impl Bench {
             now: None,
             probes: false,
         };
-        let (_, run) = examine(&catalog, &subject, &question, Console::silent()).await;
+        let Examined { run, .. } = examine(&catalog, &subject, &question, Console::silent()).await;
         if let Some(lab) = subject.lab {
             lab.stop().await;
         }

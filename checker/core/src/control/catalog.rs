@@ -8,9 +8,11 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::baseline::Baseline;
 use super::parameter::{self, Parameter};
 use super::prove::prove_file;
 use super::vocabulary::Vocabulary;
+use super::waiver::Waivers;
 use super::written::{Expected, Mode, Severity};
 use crate::diagnostic::{Diagnostic, suggestion};
 use crate::duration::Duration;
@@ -50,6 +52,10 @@ pub struct Override {
 pub struct Catalog {
     /// The controls.
     pub controls: Vec<Control>,
+    /// The waivers that apply to their findings.
+    pub waivers: Waivers,
+    /// What was approved, where that is known.
+    pub baseline: Option<Baseline>,
 }
 
 /// A place in a control file: `controls/FR-278.yaml:31:5`.
@@ -108,6 +114,8 @@ pub struct Control {
     pub source: Source,
     /// SHA-256 of its file, in hexadecimal.
     pub digest: String,
+    /// The stage that its parameters are of.
+    pub stage: String,
 }
 
 /// One way to find out.
@@ -404,7 +412,16 @@ impl Catalog {
             return Err(diagnostics);
         }
         controls.sort_by(|one, other| one.id.cmp(&other.id));
-        Ok(Self { controls })
+        Ok(Self::of(controls))
+    }
+
+    /// These controls alone: no waivers, and nothing to compare them with.
+    pub fn of(controls: Vec<Control>) -> Self {
+        Self {
+            controls,
+            waivers: Waivers::default(),
+            baseline: None,
+        }
     }
 
     /// A control by its id.

@@ -1,6 +1,6 @@
 //! Parameters of controls: typed values that an organisation may set within bounds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ pub struct Parameter {
     pub value: ParameterValue,
     /// Its value where nothing else is set.
     pub default: ParameterValue,
+    /// Its values where a stage has one of its own.
+    pub stages: BTreeMap<String, ParameterValue>,
     /// The lowest allowed value.
     pub min: Option<ParameterValue>,
     /// The highest allowed value.
@@ -224,6 +226,7 @@ fn prove_one(
         kind: written.ty,
         value: default.clone(),
         default,
+        stages: BTreeMap::new(),
         min: min?,
         max: max?,
         why: written.why.clone(),
@@ -238,8 +241,9 @@ fn prove_one(
         let value = parse(at)?;
         check(&parameter, &value, at.place)?;
         if name.value == stage {
-            parameter.value = value;
+            parameter.value = value.clone();
         }
+        parameter.stages.insert(name.value.clone(), value);
     }
     Some(parameter)
 }

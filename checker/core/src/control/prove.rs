@@ -119,6 +119,7 @@ impl Prover<'_> {
             retest: written.retest,
             tests,
             digest: digest(&self.file.text),
+            stage: self.stage.to_owned(),
         }
     }
 
