@@ -21,6 +21,7 @@ mod page;
 mod parameters;
 mod schedules;
 mod secretsmanager;
+mod simulate;
 mod sns;
 mod sqs;
 mod ssm;
@@ -153,6 +154,9 @@ impl Aws {
             Observation::Trails => cloudtrail::trails(self).await,
             Observation::FunctionEnvironments => lambda::environments(self).await,
             Observation::KeyPolicy(id) => kms::policy(self, id).await,
+            Observation::Keys => kms::keys(self).await,
+            Observation::KeyGrants(id) => kms::grants(self, id).await,
+            Observation::Simulation(asked) => simulate::principal(self, asked).await,
             Observation::ModuleResources => tagging::of_modules(self).await,
             Observation::Parameters => parameters::list(self).await,
             Observation::Schedules => schedules::list(self).await,
@@ -161,6 +165,11 @@ impl Aws {
                 operation: observation.operation().to_owned(),
                 code: "NotAQuestion".to_owned(),
                 advice: "a trace is left by a probe, it cannot be asked for".to_owned(),
+            }),
+            Observation::ControlPolicies => Err(Unseen {
+                operation: observation.operation().to_owned(),
+                code: "NotHandedIn".to_owned(),
+                advice: "give the organisation's policies with --scp DIR".to_owned(),
             }),
             Observation::Program => Err(Unseen {
                 operation: observation.operation().to_owned(),

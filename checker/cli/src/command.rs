@@ -41,7 +41,7 @@ enum Command {
     Controls(controls::Command),
     /// Plant one fault at a time in the program and say which control notices.
     Faults(faults::Arguments),
-    /// Decide and compare IAM policies, offline.
+    /// Decide, compare and prove over IAM policies, and show who can reach what.
     #[command(subcommand)]
     Iam(iam::Command),
     /// Serve the embedded AWS until interrupted.
@@ -76,7 +76,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Sample(arguments) => recorded::sample(&arguments, console),
         Command::Controls(command) => controls::controls(&command),
         Command::Faults(arguments) => faults::faults(&arguments, console),
-        Command::Iam(command) => iam::iam(&command),
+        Command::Iam(command) => iam::iam(&command, console),
         Command::Lab(arguments) => lab::lab(&arguments, console),
         Command::Lambda(command) => lambda::lambda(&command),
         Command::Completions { shell } => {

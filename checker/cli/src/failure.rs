@@ -11,6 +11,9 @@ pub(crate) enum Failure {
     /// Files are wrong, each at its place: exit code 2.
     #[error("{}", lines(.0))]
     Files(Vec<Diagnostic>),
+    /// What was asked about could not be seen: exit code 3.
+    #[error("{0}")]
+    Unseen(String),
     /// The checker itself could not do its work: exit code 4.
     #[error("{0}")]
     Broken(String),
@@ -21,6 +24,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Files(_) => 2,
+            Self::Unseen(_) => 3,
             Self::Broken(_) => 4,
         }
     }

@@ -9,6 +9,7 @@ mod console;
 mod examination;
 mod failure;
 mod fault;
+mod policy_files;
 mod probe;
 mod store;
 mod subject;

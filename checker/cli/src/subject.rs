@@ -33,6 +33,8 @@ pub(crate) struct Subject {
     pub(crate) program: Observed,
     /// What a reader must know.
     pub(crate) notes: Vec<String>,
+    /// The organisation's service control policies, where they were handed in.
+    pub(crate) control_policies: Option<Observed>,
     /// The embedded AWS, where that is what is judged.
     pub(crate) lab: Option<Lab>,
     /// How that was made, to make another one.
@@ -125,6 +127,7 @@ impl Subject {
             config: lab.sdk_config(),
             program: observed(programs),
             notes,
+            control_policies: None,
             lab: Some(lab),
             recipe: Some(Recipe {
                 programs: programs.to_vec(),
@@ -150,9 +153,20 @@ impl Subject {
             config,
             program: observed_if_there(program, stage)?,
             notes: Vec::new(),
+            control_policies: None,
             lab: None,
             recipe: None,
         })
+    }
+}
+
+impl Subject {
+    /// With the service control policies of a folder, where one is given.
+    pub(crate) fn with_control_policies(mut self, folder: Option<&Path>) -> Result<Self, Failure> {
+        if let Some(folder) = folder {
+            self.control_policies = Some(crate::policy_files::control_policies(folder)?);
+        }
+        Ok(self)
     }
 }
 

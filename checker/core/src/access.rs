@@ -1,225 +1,305 @@
 //! Statements about who may do what, proved over every principal of the account.
 //!
-//! In: the account's principals with their policies and boundaries, the resource policies of secrets, and a rule.
-//! Out: a finding for each principal that the rule speaks of. `Proved` passes; a concrete request that the
-//! decision engine allows fails; what stays possible or unknown is Inconclusive, never Pass.
+//! In: the facts, and a [`Statement`] from a control or from the command line. Out: a [`Judged`] for each principal that it
+//! speaks of. `Proved` passes; a concrete request that the decision engine allows fails; what stays possible or
+//! unknown is Inconclusive, never Pass. Layers: identity policies, groups, boundaries, the policies of secrets, keys (with
+//! grants), functions and roles, and service control policies where they were handed in.
 //!
-//! Not seen here: service control policies (they can only take away), session policies of federated users, and
-//! the account's root user.
+//! Not seen here: session policies of federated users, the account's root user, resources of other regions, and what AWS
+//! does on behalf of its services.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod drawing;
+mod estate;
+mod opinion;
+mod people;
+mod statement;
 
+use checker_iam::Layers;
 use checker_iam::proof::{
     Ability, Account, Answer as Proof, Asker, Guarded, Limits, Question, Witness, can,
     nobody_can_as,
 };
-use checker_iam::{Context, Policy, PolicyKind, PolicySet, Principal};
+use checker_iam::reach::{Estate, Reached, Route, reach};
 
+pub use self::drawing::mermaid;
+pub use self::opinion::questions as second_opinions;
+use self::people::{Caller, People};
+pub use self::statement::{Requests, Statement};
 use crate::control::{AccessRule, Claim, Iam};
-use crate::expression::{Bindings, Template};
-use crate::observation::authorization::{self, Authorization};
-use crate::observation::{Answer, Facts, Observation, Unseen};
-use crate::population::fits;
-use crate::run::Finding;
+use crate::expression::Bindings;
+use crate::observation::{Facts, Observation, Unseen};
+use crate::run::{Finding, ReachPath, ReachStep, Target};
 use crate::verdict::Verdict;
 
-/// Everyone in the account, ready for proofs.
-pub(crate) struct Everyone {
-    account: Account,
-    /// Callers by ARN; those whose policies could not be read carry the reason.
-    callers: Vec<Caller>,
-    evidence: Vec<String>,
+/// What a statement comes to for one principal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// ARN of the principal, or of the policy that it stands for; `principals` where there is none.
+    pub principal: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why.
+    pub because: Vec<String>,
+    /// Requests that are allowed, or may be.
+    pub requests: Vec<Witness>,
+    /// The way to what must not be reached; a single step where the principal needs nobody else.
+    pub path: Option<Vec<ReachStep>>,
 }
 
-struct Caller {
-    arn: String,
-    name: String,
-    asker: Result<Asker, String>,
-}
-
-/// The questions behind access rules: the principals, and the policies of the secrets that a rule speaks of.
+/// The questions behind the access rules of a check.
 pub(crate) fn questions(iam: &Iam, bindings: &Bindings, facts: &Facts) -> Vec<Observation> {
-    let mut questions = vec![Observation::Authorization];
-    for rule in &iam.rules {
-        let question = question(rule, bindings);
-        if touches_secrets(&question) {
-            questions.push(Observation::Secrets);
-            questions.extend(
-                secrets(&question, facts)
-                    .into_iter()
-                    .map(Observation::SecretPolicy),
-            );
-        }
-    }
-    questions
-}
-
-/// The requests that a rule speaks of.
-fn question(rule: &AccessRule, bindings: &Bindings) -> Question {
-    Question {
-        actions: texts(&rule.access.actions, bindings),
-        resources: texts(&rule.access.resources, bindings),
-        except_resources: texts(&rule.access.outside, bindings),
-    }
-}
-
-fn texts(templates: &[Template], bindings: &Bindings) -> Vec<String> {
-    templates
+    iam.rules
         .iter()
-        .flat_map(|template| template.expand(bindings))
+        .flat_map(|rule| Statement::of(rule.claim, &rule.access, bindings).questions(facts))
         .collect()
 }
 
-fn touches_secrets(question: &Question) -> bool {
-    question
-        .actions
-        .iter()
-        .any(|action| action.starts_with('*') || action.starts_with("secretsmanager:"))
+impl Statement {
+    /// The questions that have to be asked before it can be judged; more may follow once these are answered.
+    pub fn questions(&self, facts: &Facts) -> Vec<Observation> {
+        let mut questions = vec![Observation::Authorization];
+        for requests in self.all() {
+            questions.extend(match self.claim {
+                Claim::NobodyCan | Claim::Can => estate::questions(requests, facts),
+                Claim::CannotReach => estate::questions_of_reach(requests, facts),
+            });
+        }
+        questions
+    }
 }
 
-/// ARNs of the secrets that a question is about. An AWS service's own secrets are left to it.
-fn secrets(question: &Question, facts: &Facts) -> Vec<String> {
-    let any = |patterns: &[String], arn: &str| patterns.iter().any(|pattern| fits(pattern, arn));
-    match facts.get(&Observation::Secrets) {
-        Ok(Answer::Secrets(listed)) => listed
-            .iter()
-            .filter(|secret| secret.deleted.is_none() && secret.owning_service.is_none())
-            .map(|secret| secret.arn.clone())
-            .filter(|arn| any(&question.resources, arn) && !any(&question.except_resources, arn))
-            .collect(),
-        Ok(_) | Err(_) => Vec::new(),
-    }
+/// Everyone in the account, ready for proofs.
+#[derive(Debug)]
+pub struct Everyone {
+    people: People,
 }
 
 impl Everyone {
     /// Puts everyone together from the facts, or says why that is not possible.
-    pub(crate) fn new(facts: &Facts) -> Result<Self, Unseen> {
-        let Answer::Authorization(all) = facts.get(&Observation::Authorization)? else {
-            return Err(Unseen {
-                operation: Observation::Authorization.operation().to_owned(),
-                code: "WrongAnswer".to_owned(),
-                advice: "the recorded answer belongs to another question".to_owned(),
-            });
-        };
-        let library = Library::new(all);
-        let callers: Vec<Caller> = all
-            .principals
-            .iter()
-            .map(|principal| Caller {
-                arn: principal.arn.clone(),
-                name: principal.name.clone(),
-                asker: library.asker(principal),
-            })
-            .collect();
+    pub fn new(facts: &Facts) -> Result<Self, Unseen> {
         Ok(Self {
-            account: Account {
-                askers: callers
-                    .iter()
-                    .filter_map(|caller| caller.asker.as_ref().ok().cloned())
-                    .collect(),
-                guarded: Vec::new(),
-                rcps: Vec::new(),
-            },
-            callers,
-            evidence: facts
-                .digest(&Observation::Authorization)
-                .map(str::to_owned)
-                .into_iter()
-                .collect(),
+            people: People::new(facts)?,
         })
     }
 
-    /// With the resource policies of the secrets in question, or the first reason why one is not known.
-    fn with_secret_policies(&self, question: &Question, facts: &Facts) -> Result<Account, String> {
-        let mut account = self.account.clone();
-        if !touches_secrets(question) {
-            return Ok(account);
-        }
-        facts
-            .get(&Observation::Secrets)
-            .map_err(|unseen| unseen.to_string())?;
-        for arn in secrets(question, facts) {
-            let asked = Observation::SecretPolicy(arn.clone());
-            let text = match facts.get(&asked) {
-                Ok(Answer::SecretPolicy(text)) => text,
-                Ok(_) => return Err(format!("the recorded policy of {arn} is no policy")),
-                Err(unseen) => return Err(format!("{arn}: {unseen}")),
-            };
-            if let Some(text) = text {
-                let policy = Policy::parse(text, PolicyKind::Resource)
-                    .map_err(|error| format!("the resource policy of {arn}: {error}"))?;
-                account.guarded.push(Guarded {
-                    arn,
-                    policy: Some(PolicySet::new(vec![policy])),
-                    grants: Vec::new(),
-                });
+    /// All findings of one access check, and the paths behind those that fail.
+    pub(crate) fn judge(
+        &self,
+        control: &str,
+        iam: &Iam,
+        bindings: &Bindings,
+        facts: &Facts,
+        target: Target,
+    ) -> (Vec<Finding>, Vec<ReachPath>) {
+        let (mut findings, mut paths) = (Vec::new(), Vec::new());
+        for rule in &iam.rules {
+            let statement = Statement::of(rule.claim, &rule.access, bindings);
+            let mut judged = self.prove(&statement, facts, target);
+            let opinions = opinion::weigh(self, &statement, facts, &mut judged);
+            for (judged, opinions) in judged.into_iter().zip(opinions) {
+                if judged.verdict == Verdict::Fail
+                    && let Some(steps) = &judged.path
+                {
+                    paths.push(ReachPath {
+                        rule: format!("{control}.{}", rule.id),
+                        from: judged.principal.clone(),
+                        to: steps.last().map(|step| step.to.clone()).unwrap_or_default(),
+                        steps: steps.clone(),
+                    });
+                }
+                findings.push(self.finding(rule, bindings, judged, opinions));
             }
         }
-        Ok(account)
+        (findings, paths)
     }
 
-    /// All findings of one access check.
-    pub(crate) fn judge(&self, iam: &Iam, bindings: &Bindings, facts: &Facts) -> Vec<Finding> {
-        iam.rules
-            .iter()
-            .flat_map(|rule| self.rule(rule, bindings, facts))
-            .collect()
+    /// Judges a statement, principal by principal.
+    pub fn prove(&self, statement: &Statement, facts: &Facts, target: Target) -> Vec<Judged> {
+        self.prove_with(statement, facts, target, &[])
     }
 
-    fn rule(&self, rule: &AccessRule, bindings: &Bindings, facts: &Facts) -> Vec<Finding> {
-        let inconclusive = |reason: String| {
-            let because = vec![reason];
-            vec![self.finding(rule, bindings, "principals", Verdict::Inconclusive, because)]
-        };
-        let question = question(rule, bindings);
-        let account = match self.with_secret_policies(&question, facts) {
-            Ok(account) => account,
-            Err(reason) => return inconclusive(reason),
-        };
-        let wanted = rule
-            .access
-            .principals
-            .as_ref()
-            .map(|wanted| texts(wanted, bindings));
-        let except = texts(&rule.access.except, bindings);
-        let chosen: Vec<&Caller> = self
+    /// The caller of that name or ARN, and the layers that meet in its requests for one resource.
+    pub fn layers(
+        &self,
+        name: &str,
+        requests: &Requests,
+        facts: &Facts,
+    ) -> Result<(Asker, Layers), String> {
+        let names = [name.to_owned()];
+        let caller = self
+            .people
             .callers
             .iter()
-            .filter(|caller| {
-                wanted
-                    .as_ref()
-                    .is_none_or(|wanted| caller.is_one_of(wanted))
-            })
-            .filter(|caller| !caller.is_one_of(&except))
-            .collect();
-        if chosen.is_empty() {
-            return inconclusive("the statement speaks of no principal that exists".to_owned());
+            .chain(&self.people.holders)
+            .find(|caller| caller.is_one_of(&names))
+            .ok_or_else(|| format!("there is no principal {name}"))?;
+        let asker = caller.asker.clone()?;
+        let mut guarded = estate::guarded(requests, facts)?;
+        if requests.touches("sts") {
+            guarded.extend(self.people.roles.iter().cloned());
         }
+        let own = guarded
+            .into_iter()
+            .find(|guarded| requests.resources.contains(&guarded.arn));
+        let (policy, grants) = own.map_or((None, Vec::new()), |own| (own.policy, own.grants));
+        let layers = asker.layers(policy, grants, Vec::new());
+        Ok((asker, layers))
+    }
+
+    /// The same as [`Self::prove`], with the policies of further resources.
+    pub fn prove_with(
+        &self,
+        statement: &Statement,
+        facts: &Facts,
+        target: Target,
+        given: &[Guarded],
+    ) -> Vec<Judged> {
+        let undecided = |reason: String| {
+            vec![Judged {
+                principal: "principals".to_owned(),
+                verdict: Verdict::Inconclusive,
+                because: vec![reason],
+                requests: Vec::new(),
+                path: None,
+            }]
+        };
+        let chosen = self.chosen(statement);
+        if chosen.is_empty() {
+            return undecided("the statement speaks of no principal that exists".to_owned());
+        }
+        let prepared = match self.prepared(statement, facts, given) {
+            Ok(prepared) => prepared,
+            Err(reason) => return undecided(reason),
+        };
         chosen
             .into_iter()
             .map(|caller| {
-                let (verdict, because) = caller.verdict(rule.claim, &account, &question);
-                self.finding(rule, bindings, &caller.arn, verdict, because)
+                let mut judged = prepared.judge(caller);
+                let open = judged.verdict == Verdict::Fail
+                    && statement.scp_may_deny
+                    && target == Target::Aws
+                    && !self.people.controlled
+                    && caller
+                        .asker
+                        .as_ref()
+                        .is_ok_and(|asker| !asker.principal.is_service_linked_role());
+                if open {
+                    judged.verdict = Verdict::Inconclusive;
+                    judged.because.push(
+                        "needs organisation evidence: a service control policy may deny it; hand the documents in with --scp DIR"
+                            .to_owned(),
+                    );
+                }
+                judged
             })
             .collect()
+    }
+
+    fn chosen(&self, statement: &Statement) -> Vec<&Caller> {
+        let everybody = statement.principals.is_none();
+        let wanted = statement.principals.as_deref().unwrap_or_default();
+        let callers = self
+            .people
+            .callers
+            .iter()
+            .filter(|caller| everybody || caller.is_one_of(wanted));
+        let holders = self
+            .people
+            .holders
+            .iter()
+            .filter(|holder| wanted.contains(&holder.name));
+        callers
+            .chain(holders)
+            .filter(|caller| !caller.is_one_of(&statement.except))
+            .collect()
+    }
+
+    fn prepared(
+        &self,
+        statement: &Statement,
+        facts: &Facts,
+        given: &[Guarded],
+    ) -> Result<Prepared, String> {
+        let mut account = Account {
+            guarded: given.to_vec(),
+            ..Account::default()
+        };
+        let mut gaps = Vec::new();
+        let add = |account: &mut Account, more: Vec<Guarded>| {
+            for guarded in more {
+                if !account.guarded.iter().any(|known| known.arn == guarded.arn) {
+                    account.guarded.push(guarded);
+                }
+            }
+        };
+        for requests in statement.all() {
+            if requests.touches("sts") || statement.claim == Claim::CannotReach {
+                gaps.extend(self.people.gaps.iter().cloned());
+                add(&mut account, self.people.roles.clone());
+            }
+            add(
+                &mut account,
+                match statement.claim {
+                    Claim::NobodyCan | Claim::Can => estate::guarded(requests, facts)?,
+                    Claim::CannotReach => estate::guarded_on_the_way(requests, facts)?,
+                },
+            );
+        }
+        if let Some(gap) = gaps.first() {
+            return Err(gap.clone());
+        }
+        let askers = || {
+            self.people
+                .callers
+                .iter()
+                .map(|caller| {
+                    caller
+                        .asker
+                        .clone()
+                        .map_err(|reason| format!("{}: {reason}", caller.arn))
+                })
+                .collect::<Result<Vec<_>, _>>()
+        };
+        Ok(match statement.claim {
+            Claim::NobodyCan | Claim::Can => Prepared::Statement {
+                claim: statement.claim,
+                requests: statement
+                    .all()
+                    .map(|requests| Ok((requests.clone(), estate::resolved(requests, facts)?)))
+                    .collect::<Result<_, String>>()?,
+                account,
+            },
+            Claim::CannotReach => Prepared::Reach {
+                goal: estate::goal(&statement.requests, facts)?,
+                estate: Box::new(Estate {
+                    account: Account {
+                        askers: askers()?,
+                        ..account
+                    },
+                    carriers: estate::carriers(facts)?,
+                    surveyed: ["lambda".to_owned()].into(),
+                    held: self.people.held.clone(),
+                }),
+            },
+        })
     }
 
     fn finding(
         &self,
         rule: &AccessRule,
         bindings: &Bindings,
-        resource: &str,
-        verdict: Verdict,
-        because: Vec<String>,
+        judged: Judged,
+        opinions: Vec<String>,
     ) -> Finding {
+        let mut evidence = self.people.evidence.clone();
+        evidence.extend(opinions);
         Finding {
             assertion: rule.id.clone(),
-            resource: resource.to_owned(),
-            verdict,
+            resource: judged.principal,
+            verdict: judged.verdict,
             says: rule.says.render(bindings),
-            because,
-            evidence: self.evidence.clone(),
+            because: judged.because,
+            evidence,
             source: rule.source.to_string(),
             count: None,
             digest: None,
@@ -228,63 +308,212 @@ impl Everyone {
     }
 }
 
-impl Caller {
-    /// By name or ARN, exactly.
-    fn is_one_of(&self, names: &[String]) -> bool {
-        names
-            .iter()
-            .any(|name| *name == self.name || *name == self.arn || name == "*")
-    }
-
-    fn verdict(
-        &self,
+/// A statement with all that it needs, ready for one principal after the other.
+enum Prepared {
+    Statement {
         claim: Claim,
-        account: &Account,
-        question: &Question,
-    ) -> (Verdict, Vec<String>) {
-        let asker = match &self.asker {
+        /// The requests, and the questions that they come to.
+        requests: Vec<(Requests, Question)>,
+        account: Account,
+    },
+    Reach {
+        goal: checker_iam::reach::Goal,
+        estate: Box<Estate>,
+    },
+}
+
+impl Prepared {
+    fn judge(&self, caller: &Caller) -> Judged {
+        let asker = match &caller.asker {
             Ok(asker) => asker,
-            Err(reason) => return (Verdict::Inconclusive, vec![reason.clone()]),
+            Err(reason) => return undecided(caller, vec![reason.clone()], Vec::new()),
         };
-        match claim {
-            Claim::NobodyCan => match nobody_can_as(account, asker, question, Limits::default()) {
-                Ok(Proof::Proved) => (Verdict::Pass, vec!["proved over all requests".to_owned()]),
-                Ok(Proof::Counterexample(witness)) => {
-                    (Verdict::Fail, vec![told("allowed", &witness)])
-                }
-                Ok(Proof::Possible { because, witness }) => {
-                    let mut reasons = vec![told("may be allowed", &witness)];
-                    reasons.extend(because);
-                    (Verdict::Inconclusive, reasons)
-                }
-                Ok(Proof::Unknown { because }) => (Verdict::Inconclusive, vec![because]),
-                Err(error) => (Verdict::Inconclusive, vec![error.to_string()]),
+        match self {
+            Self::Statement {
+                claim,
+                requests,
+                account,
+            } => match claim {
+                Claim::Can => able(caller, asker, requests, account),
+                Claim::NobodyCan | Claim::CannotReach => unable(caller, asker, requests, account),
             },
-            Claim::Can => match can(account, asker, question, Limits::default()) {
-                Ok(Ability::Shown(witnesses)) => (
-                    Verdict::Pass,
-                    witnesses
-                        .iter()
-                        .take(3)
-                        .map(|witness| told("allowed", witness))
-                        .collect(),
-                ),
-                Ok(Ability::Refuted { action, resource }) => (
-                    Verdict::Fail,
-                    vec![format!("no request for {action} on {resource} is allowed")],
-                ),
-                Ok(Ability::Possible { because, witness }) => {
-                    let mut reasons = vec![told("may be allowed", &witness)];
-                    reasons.extend(because);
-                    (Verdict::Inconclusive, reasons)
+            Self::Reach { goal, estate } => {
+                if goal.alternatives.is_empty() {
+                    return undecided(
+                        caller,
+                        vec!["the statement is about nothing that exists".to_owned()],
+                        Vec::new(),
+                    );
                 }
-                Ok(Ability::Unknown { because }) => (Verdict::Inconclusive, vec![because]),
-                Err(error) => (Verdict::Inconclusive, vec![error.to_string()]),
-            },
+                match reach(estate, asker.principal.as_str(), goal, Limits::default()) {
+                    Ok(Reached::Nowhere { closure }) => {
+                        let others = closure.len().saturating_sub(1);
+                        judged(
+                            caller,
+                            Verdict::Pass,
+                            vec![format!(
+                                "proved over all requests of it and of the {others} that it can become"
+                            )],
+                            Vec::new(),
+                        )
+                    }
+                    Ok(Reached::Yes(route)) => Judged {
+                        path: Some(steps(&route)),
+                        ..judged(caller, Verdict::Fail, route.words(), route.requests)
+                    },
+                    Ok(Reached::Possibly(route)) => Judged {
+                        path: Some(steps(&route)),
+                        ..undecided(caller, route.words(), route.requests)
+                    },
+                    Ok(Reached::Unknown { because }) => {
+                        undecided(caller, vec![because], Vec::new())
+                    }
+                    Err(error) => undecided(caller, vec![error.to_string()], Vec::new()),
+                }
+            }
         }
     }
 }
 
+fn judged(
+    caller: &Caller,
+    verdict: Verdict,
+    because: Vec<String>,
+    requests: Vec<Witness>,
+) -> Judged {
+    Judged {
+        principal: caller.arn.clone(),
+        verdict,
+        because,
+        requests,
+        path: None,
+    }
+}
+
+fn undecided(caller: &Caller, because: Vec<String>, requests: Vec<Witness>) -> Judged {
+    judged(caller, Verdict::Inconclusive, because, requests)
+}
+
+/// The caller can do none of the requests, or not all of those that count together.
+fn unable(
+    caller: &Caller,
+    asker: &Asker,
+    requests: &[(Requests, Question)],
+    account: &Account,
+) -> Judged {
+    let (mut reasons, mut witnesses) = (Vec::new(), Vec::new());
+    let mut certain = true;
+    for (requests, question) in requests {
+        let asker = match requests.conditioned(asker) {
+            Ok(asker) => asker,
+            Err(reason) => return undecided(caller, vec![reason], Vec::new()),
+        };
+        match nobody_can_as(account, &asker, question, Limits::default()) {
+            Ok(Proof::Proved) => {
+                let why = vec!["proved over all requests".to_owned()];
+                return judged(caller, Verdict::Pass, why, Vec::new());
+            }
+            Ok(Proof::Counterexample(witness)) => {
+                reasons.push(told("allowed", &witness));
+                witnesses.push(witness);
+            }
+            Ok(Proof::Possible { because, witness }) => {
+                certain = false;
+                reasons.push(told("may be allowed", &witness));
+                reasons.extend(because);
+                witnesses.push(witness);
+            }
+            Ok(Proof::Unknown { because }) => {
+                certain = false;
+                reasons.push(because);
+            }
+            Err(error) => {
+                certain = false;
+                reasons.push(error.to_string());
+            }
+        }
+    }
+    if !certain {
+        return undecided(caller, reasons, witnesses);
+    }
+    let path = witnesses
+        .iter()
+        .map(|witness| ReachStep {
+            from: witness.principal.clone(),
+            by: witness.action.clone(),
+            to: witness.resource.clone(),
+        })
+        .collect();
+    Judged {
+        path: Some(path),
+        ..judged(caller, Verdict::Fail, reasons, witnesses)
+    }
+}
+
+/// The caller can do something of every action on every resource.
+fn able(
+    caller: &Caller,
+    asker: &Asker,
+    requests: &[(Requests, Question)],
+    account: &Account,
+) -> Judged {
+    let mut shown = Vec::new();
+    for (requests, question) in requests {
+        let asker = match requests.conditioned(asker) {
+            Ok(asker) => asker,
+            Err(reason) => return undecided(caller, vec![reason], Vec::new()),
+        };
+        match can(account, &asker, question, Limits::default()) {
+            Ok(Ability::Shown(witnesses)) => shown.extend(witnesses),
+            Ok(Ability::Refuted { action, resource }) => {
+                let why = vec![format!("no request for {action} on {resource} is allowed")];
+                return judged(caller, Verdict::Fail, why, Vec::new());
+            }
+            Ok(Ability::Possible { because, witness }) => {
+                let mut reasons = vec![told("may be allowed", &witness)];
+                reasons.extend(because);
+                return undecided(caller, reasons, vec![witness]);
+            }
+            Ok(Ability::Unknown { because }) => {
+                return undecided(caller, vec![because], Vec::new());
+            }
+            Err(error) => return undecided(caller, vec![error.to_string()], Vec::new()),
+        }
+    }
+    let why = shown.iter().take(3);
+    let why = why.map(|witness| told("allowed", witness)).collect();
+    judged(caller, Verdict::Pass, why, shown)
+}
+
+/// The steps of a route, and the requests at its end as the last one.
+fn steps(route: &Route) -> Vec<ReachStep> {
+    let mut steps: Vec<ReachStep> = route
+        .steps
+        .iter()
+        .map(|step| ReachStep {
+            from: step.from.clone(),
+            by: step.with.clone(),
+            to: step.to.clone(),
+        })
+        .collect();
+    let actions: Vec<&str> = route
+        .requests
+        .iter()
+        .map(|request| request.action.as_str())
+        .collect();
+    steps.push(ReachStep {
+        from: route.reader.clone(),
+        by: actions.join(" + "),
+        to: route
+            .requests
+            .first()
+            .map(|request| request.resource.clone())
+            .unwrap_or_default(),
+    });
+    steps
+}
+
+/// A request in words.
 fn told(word: &str, witness: &Witness) -> String {
     let mut text = format!("{word}: {} on {}", witness.action, witness.resource);
     // The caller's own tags are given, not part of what makes the request possible.
@@ -302,81 +531,4 @@ fn told(word: &str, witness: &Witness) -> String {
         text.push_str(&context.join(", "));
     }
     text
-}
-
-/// Managed policies and groups, parsed once.
-struct Library<'a> {
-    managed: BTreeMap<&'a str, Result<Policy, String>>,
-    groups: BTreeMap<&'a str, &'a authorization::Group>,
-}
-
-impl<'a> Library<'a> {
-    fn new(all: &'a Authorization) -> Self {
-        Self {
-            managed: all
-                .policies
-                .iter()
-                .map(|policy| {
-                    let parsed = Policy::parse(&policy.document, PolicyKind::Identity)
-                        .map_err(|error| format!("policy {}: {error}", policy.arn));
-                    (policy.arn.as_str(), parsed)
-                })
-                .collect(),
-            groups: all
-                .groups
-                .iter()
-                .map(|group| (group.name.as_str(), group))
-                .collect(),
-        }
-    }
-
-    fn asker(&self, principal: &authorization::Principal) -> Result<Asker, String> {
-        let mut policies = self.policies(&principal.inline, &principal.attached)?;
-        for name in &principal.groups {
-            let group = self
-                .groups
-                .get(name.as_str())
-                .ok_or_else(|| format!("the group {name} is not in the answer"))?;
-            policies.extend(self.policies(&group.inline, &group.attached)?);
-        }
-        let boundary = match &principal.boundary {
-            Some(arn) => Some(PolicySet::new(vec![self.managed(arn)?])),
-            None => None,
-        };
-        let mut context = Context::new();
-        for (key, value) in &principal.tags {
-            context = context.with(&format!("aws:PrincipalTag/{key}"), [value.clone()]);
-        }
-        Ok(Asker {
-            principal: Arc::new(
-                Principal::parse(&principal.arn).map_err(|error| error.to_string())?,
-            ),
-            context: Arc::new(context),
-            identity: PolicySet::new(policies),
-            boundary,
-            session: None,
-            scps: Vec::new(),
-        })
-    }
-
-    fn policies(
-        &self,
-        inline: &BTreeMap<String, String>,
-        attached: &[String],
-    ) -> Result<Vec<Policy>, String> {
-        let inline = inline.iter().map(|(name, document)| {
-            Policy::parse(document, PolicyKind::Identity)
-                .map_err(|error| format!("inline policy {name}: {error}"))
-        });
-        inline
-            .chain(attached.iter().map(|arn| self.managed(arn)))
-            .collect()
-    }
-
-    fn managed(&self, arn: &str) -> Result<Policy, String> {
-        match self.managed.get(arn) {
-            Some(parsed) => parsed.clone(),
-            None => Err(format!("the document of {arn} is not in the answer")),
-        }
-    }
 }

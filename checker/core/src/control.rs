@@ -20,8 +20,8 @@ mod yaml;
 
 pub use baseline::{Baseline, Difference};
 pub use catalog::{
-    Access, AccessRule, Catalog, Check, Choices, Claim, Control, Filter, Iam, Inspect, Override,
-    Population, Probe, Remediation, Rule, Script, Source, SourceFile, Test,
+    Access, AccessRule, Catalog, Check, Choices, Circumstance, Claim, Companion, Control, Filter,
+    Iam, Inspect, Override, Population, Probe, Remediation, Rule, Script, Source, SourceFile, Test,
 };
 pub use parameter::{Parameter, ParameterValue};
 pub use schema::{catalog_page, control_schema, waiver_schema};

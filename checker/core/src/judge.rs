@@ -16,7 +16,7 @@ use crate::expression::{Bindings, Expression, Path, with_deep_stack};
 use crate::observation::{Facts, Observation, Time, Unseen};
 use crate::population::{Item, Noun, Reads, Setting};
 use crate::probe;
-use crate::run::{self, ControlRun, Finding, Run, Target};
+use crate::run::{self, ControlRun, Finding, ReachPath, Run, Target};
 use crate::verdict::Verdict;
 
 /// What a run reports about itself besides its verdicts.
@@ -37,13 +37,13 @@ pub struct About {
 
 /// Judges all controls.
 pub fn judge(catalog: &Catalog, facts: &Facts, setting: &Setting, about: About) -> Run {
-    let controls: Vec<ControlRun> = with_deep_stack(|| {
+    let (controls, paths): (Vec<ControlRun>, Vec<Vec<ReachPath>>) = with_deep_stack(|| {
         let populations = Populations::new(catalog, facts, setting);
         catalog
             .controls
             .iter()
-            .map(|control| judge_control(control, &populations))
-            .collect()
+            .map(|control| judge_control(control, &populations, about.target))
+            .unzip()
     });
     let mut run = Run {
         version: run::VERSION,
@@ -64,7 +64,7 @@ pub fn judge(catalog: &Catalog, facts: &Facts, setting: &Setting, about: About) 
         notes: about.notes,
         api_calls: about.api_calls,
         waivers: Vec::new(),
-        reach: Vec::new(),
+        reach: paths.into_iter().flatten().collect(),
         measurements: probe::measurements(&probe::plan(catalog, setting), facts),
     };
     accept(&mut run, catalog);
@@ -72,14 +72,22 @@ pub fn judge(catalog: &Catalog, facts: &Facts, setting: &Setting, about: About) 
     run
 }
 
-fn judge_control(control: &Control, populations: &Populations<'_>) -> ControlRun {
-    let mut findings = Vec::new();
+fn judge_control(
+    control: &Control,
+    populations: &Populations<'_>,
+    target: Target,
+) -> (ControlRun, Vec<ReachPath>) {
+    let (mut findings, mut paths) = (Vec::new(), Vec::new());
     for check in &control.checks {
         match check {
             Check::Inspect(inspect) => {
                 findings.extend(judge_inspect(control, inspect, populations));
             }
-            Check::Iam(iam) => findings.extend(judge_access(control, iam, populations)),
+            Check::Iam(iam) => {
+                let (found, ways) = judge_access(control, iam, populations, target);
+                findings.extend(found);
+                paths.extend(ways);
+            }
             Check::Probe(check) => findings.extend(probe::judge(
                 check,
                 populations.common(control),
@@ -89,7 +97,7 @@ fn judge_control(control: &Control, populations: &Populations<'_>) -> ControlRun
     }
     let verdict = Verdict::over(findings.iter().map(|finding| finding.verdict))
         .unwrap_or(Verdict::Inconclusive);
-    ControlRun {
+    let run = ControlRun {
         id: control.id.clone(),
         title: control.title.clone(),
         severity: control.severity.to_string(),
@@ -114,31 +122,41 @@ fn judge_control(control: &Control, populations: &Populations<'_>) -> ControlRun
             .collect(),
         verdict,
         findings,
-    }
+    };
+    (run, paths)
 }
 
 /// Access rules are proved over every principal of the account.
-fn judge_access(control: &Control, iam: &Iam, populations: &Populations<'_>) -> Vec<Finding> {
+fn judge_access(
+    control: &Control,
+    iam: &Iam,
+    populations: &Populations<'_>,
+    target: Target,
+) -> (Vec<Finding>, Vec<ReachPath>) {
     let bindings = populations.common(control);
-    match &populations.everyone {
-        Ok(everyone) => everyone.judge(iam, &bindings, populations.facts),
-        Err(unseen) => iam
-            .rules
-            .iter()
-            .map(|rule| Finding {
-                assertion: rule.id.clone(),
-                resource: "principals".to_owned(),
-                verdict: Verdict::Inconclusive,
-                says: rule.says.render(&bindings),
-                because: vec![unseen.to_string()],
-                evidence: Vec::new(),
-                source: rule.source.to_string(),
-                count: None,
-                digest: None,
-                waiver: None,
-            })
-            .collect(),
-    }
+    let unseen = match &populations.everyone {
+        Ok(everyone) => {
+            return everyone.judge(&control.id, iam, &bindings, populations.facts, target);
+        }
+        Err(unseen) => unseen,
+    };
+    let findings = iam
+        .rules
+        .iter()
+        .map(|rule| Finding {
+            assertion: rule.id.clone(),
+            resource: "principals".to_owned(),
+            verdict: Verdict::Inconclusive,
+            says: rule.says.render(&bindings),
+            because: vec![unseen.to_string()],
+            evidence: Vec::new(),
+            source: rule.source.to_string(),
+            count: None,
+            digest: None,
+            waiver: None,
+        })
+        .collect();
+    (findings, Vec::new())
 }
 
 fn judge_inspect(

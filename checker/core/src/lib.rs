@@ -1,7 +1,7 @@
 //! Controls, facts and verdicts: pure, without AWS, clock or files.
 
 mod accept;
-mod access;
+pub mod access;
 pub mod control;
 pub mod control_test;
 pub mod diagnostic;

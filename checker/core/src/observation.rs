@@ -80,6 +80,10 @@ pub enum Observation {
     FunctionEnvironments,
     /// The policy of one key, by id: `kms:GetKeyPolicy`.
     KeyPolicy(String),
+    /// Every key, with its ARN: `kms:ListKeys`.
+    Keys,
+    /// The grants on one key, by id: `kms:ListGrants`.
+    KeyGrants(String),
     /// Every resource that carries the tag `module_id`: `tag:GetResources`.
     ModuleResources,
     /// Every parameter, without its value: `ssm:DescribeParameters`.
@@ -92,6 +96,24 @@ pub enum Observation {
     Program,
     /// What a probe left behind, by the name of its script: no call, but many.
     Trace(String),
+    /// The organisation's service control policies, handed over as files.
+    ControlPolicies,
+    /// What AWS's own simulator decides of one request by one principal: `iam:SimulatePrincipalPolicy`.
+    Simulation(Simulated),
+}
+
+/// A request for AWS's simulator.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Simulated {
+    /// ARN of the principal whose policies are simulated.
+    pub principal: String,
+    /// The action.
+    pub action: String,
+    /// The resource.
+    pub resource: String,
+    /// Context keys with their values.
+    pub context: BTreeMap<String, Vec<String>>,
 }
 
 impl Observation {
@@ -124,6 +146,10 @@ impl Observation {
             Self::Trails => "cloudtrail:DescribeTrails",
             Self::FunctionEnvironments => "lambda:ListFunctions",
             Self::KeyPolicy(_) => "kms:GetKeyPolicy",
+            Self::Keys => "kms:ListKeys",
+            Self::KeyGrants(_) => "kms:ListGrants",
+            Self::ControlPolicies => "control policies",
+            Self::Simulation(_) => "iam:SimulatePrincipalPolicy",
             Self::Parameters => "ssm:DescribeParameters",
             Self::Schedules => "events:ListRules",
             Self::SecretCalls(_) => "cloudtrail:LookupEvents",

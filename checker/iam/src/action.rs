@@ -5,6 +5,7 @@
 //! list thousands of names. Does not know which actions exist.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use thiserror::Error;
 
@@ -136,21 +137,79 @@ impl Actions {
             .filter_map(|written| Language::action(written))
     }
 
-    /// The services that the element can apply to, or `None` for any.
-    pub(crate) fn services(&self) -> Option<BTreeSet<Box<str>>> {
-        if self.negated || self.every {
-            return None;
-        }
+    /// The services that the patterns name without wildcards.
+    pub(crate) fn services(&self) -> BTreeSet<&str> {
         let exact = self
             .exact
             .iter()
             .filter_map(|name| name.split_once(':'))
-            .map(|(service, _)| Some(service.into()));
-        let globs = self.globs.iter().map(|glob| match &glob.service {
-            Glob::Exact(service) => Some(service.clone()),
+            .map(|(service, _)| service);
+        let globs = self.globs.iter().filter_map(|glob| match &glob.service {
+            Glob::Exact(service) => Some(&**service),
             Glob::Any | Glob::Prefix(_) | Glob::Suffix(_) | Glob::General(_) => None,
         });
         exact.chain(globs).collect()
+    }
+
+    /// What the element comes to for actions of one service; `None` where it applies to none of them.
+    pub(crate) fn of_service(&self, service: &str) -> Option<Names> {
+        let globs: Vec<Glob> = self
+            .globs
+            .iter()
+            .filter(|glob| glob.service.matches(service))
+            .map(|glob| glob.name.clone())
+            .collect();
+        // Names of a service stand together in the set, between `service:` and what follows the colon in the alphabet.
+        let (from, to) = (format!("{service}:"), format!("{service};"));
+        let exact: Vec<Box<str>> = self
+            .exact
+            .range::<str, _>((Bound::Included(from.as_str()), Bound::Excluded(to.as_str())))
+            .filter_map(|name| name.split_once(':'))
+            .map(|(_, name)| name.into())
+            .collect();
+        let every = self.every || globs.contains(&Glob::Any);
+        match (self.negated, every) {
+            (false, true) => Some(Names::All),
+            (true, true) => None,
+            (negated, false) if exact.is_empty() && globs.is_empty() => {
+                negated.then_some(Names::All)
+            }
+            (negated, false) => Some(Names::Listed {
+                negated,
+                exact: exact.into(),
+                globs: globs.into(),
+            }),
+        }
+    }
+}
+
+/// The names of one service's actions that a statement is about.
+#[derive(Debug, Clone)]
+pub(crate) enum Names {
+    All,
+    Listed {
+        negated: bool,
+        /// Sorted.
+        exact: Box<[Box<str>]>,
+        globs: Box<[Glob]>,
+    },
+}
+
+impl Names {
+    /// Whether the statement is about the action of this name, lower-cased.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Listed {
+                negated,
+                exact,
+                globs,
+            } => {
+                let listed = exact.binary_search_by(|own| (**own).cmp(name)).is_ok()
+                    || globs.iter().any(|glob| glob.matches(name));
+                listed != *negated
+            }
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use crate::arn::{ArnPattern, Resource, Short};
 use crate::glob::{Glob, Token};
 use crate::template::{Reading, Template, Variable};
-use crate::value::{Network, Number, instant};
+use crate::value::{Network, Number, fold, instant};
 
 /// One operator applied to one key.
 #[derive(Debug, Clone)]
@@ -342,7 +342,7 @@ impl ValueTest {
         match comparison {
             Comparison::Text | Comparison::Binary => Self::Text(text().into()),
             Comparison::TextIgnoringCase | Comparison::Null => {
-                Self::TextIgnoringCase(text().to_lowercase().into())
+                Self::TextIgnoringCase(text().chars().map(fold).collect())
             }
             Comparison::Pattern => Self::Pattern(Glob::new(tokens)),
             Comparison::Arn => Self::Arn(ArnPattern::new(tokens, Short::PadAfterStar)),
@@ -365,9 +365,7 @@ impl ValueTest {
     fn matches(&self, value: &str) -> bool {
         match self {
             Self::Text(own) => &**own == value,
-            Self::TextIgnoringCase(own) => {
-                own.chars().eq(value.chars().flat_map(char::to_lowercase))
-            }
+            Self::TextIgnoringCase(own) => own.chars().eq(value.chars().map(fold)),
             Self::Pattern(glob) => glob.matches(value),
             Self::Arn(pattern) => {
                 let resource = Resource::new(value);

@@ -137,10 +137,7 @@ pub fn explain(request: &Request, layers: &Layers) -> Explanation {
     };
     let (mut matched, mut near_misses) = (Vec::new(), Vec::new());
     for (layer, set) in judge.applicable() {
-        for (policy, statement) in set
-            .candidates(request.action.service())
-            .filter(|(_, statement)| statement.is_about(&request.action))
-        {
+        for (policy, statement) in set.about(&request.action) {
             let place = Place {
                 policy,
                 statement: statement.index,
@@ -433,7 +430,7 @@ impl<'a> Judge<'a> {
 
     fn ask(&self, layer: Layer, set: &'a PolicySet, missing: &mut Vec<&'a str>) -> Said {
         let mut said = Said::default();
-        for (policy, statement) in set.candidates(self.request.action.service()) {
+        for (policy, statement) in set.about(&self.request.action) {
             let best = if layer == Layer::Resource {
                 Reach::Direct
             } else {
@@ -465,14 +462,14 @@ impl<'a> Judge<'a> {
         said
     }
 
-    /// How the statement reaches the caller, if all of it matches.
+    /// How the statement, which is about the action, reaches the caller, if all the rest of it matches.
     fn matches(
         &self,
         layer: Layer,
         statement: &'a Statement,
         missing: &mut Vec<&'a str>,
     ) -> Option<Reach> {
-        if !statement.is_about(&self.request.action) || !self.resource_matches(statement) {
+        if !self.resource_matches(statement) {
             return None;
         }
         let reach = self.reach(layer, statement);

@@ -7,8 +7,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::action::{Action, Names};
 use crate::grant::Grant;
 use crate::policy::{Policy, Statement};
+
+/// How many pairs of services and patterns are looked at to build an index.
+const LARGEST_INDEX: usize = 4_000_000;
 
 /// Policies of one layer; cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -19,17 +23,23 @@ pub struct PolicySet {
 #[derive(Debug, Default)]
 struct Indexed {
     policies: Vec<Policy>,
-    /// Places (policy, statement) of every statement that can apply to a service that is not in `by_service`.
+    /// Places (policy, statement) of every statement, for services that no statement names.
     general: Vec<(usize, usize)>,
-    /// The same for the services that some statement names.
-    by_service: BTreeMap<Box<str>, Vec<(usize, usize)>>,
+    /// The statements that can be about an action of a service that some statement names.
+    by_service: BTreeMap<Box<str>, Vec<Candidate>>,
+}
+
+/// A statement that can be about actions of one service.
+#[derive(Debug)]
+struct Candidate {
+    policy: usize,
+    statement: usize,
+    names: Names,
 }
 
 impl PolicySet {
     /// Indexes policies.
     pub fn new(policies: Vec<Policy>) -> Self {
-        let mut general = Vec::new();
-        let mut by_service: BTreeMap<Box<str>, Vec<(usize, usize)>> = BTreeMap::new();
         let places = || {
             policies.iter().enumerate().flat_map(|(at, policy)| {
                 policy
@@ -38,26 +48,35 @@ impl PolicySet {
                     .map(move |statement| (at, statement))
             })
         };
+        let mut by_service: BTreeMap<Box<str>, Vec<Candidate>> = BTreeMap::new();
         for (_, statement) in places() {
-            for service in statement.actions.services().into_iter().flatten() {
-                by_service.entry(service).or_default();
-            }
-        }
-        for (at, statement) in places() {
-            if let Some(services) = statement.actions.services() {
-                for service in services {
-                    by_service
-                        .entry(service)
-                        .or_default()
-                        .push((at, statement.index));
-                }
-            } else {
-                general.push((at, statement.index));
-                for list in by_service.values_mut() {
-                    list.push((at, statement.index));
+            for service in statement.actions.services() {
+                if !by_service.contains_key(service) {
+                    by_service.insert(service.into(), Vec::new());
                 }
             }
         }
+        // Text that names thousands of services is nobody's policy; it is searched statement by statement.
+        let patterns: usize = places()
+            .map(|(_, statement)| statement.actions.written.len())
+            .sum();
+        if by_service.len().saturating_mul(patterns) > LARGEST_INDEX {
+            by_service.clear();
+        }
+        for (service, candidates) in &mut by_service {
+            for (policy, statement) in places() {
+                if let Some(names) = statement.actions.of_service(service) {
+                    candidates.push(Candidate {
+                        policy,
+                        statement: statement.index,
+                        names,
+                    });
+                }
+            }
+        }
+        let general = places()
+            .map(|(policy, statement)| (policy, statement.index))
+            .collect();
         Self {
             inner: Arc::new(Indexed {
                 policies,
@@ -72,22 +91,33 @@ impl PolicySet {
         &self.inner.policies
     }
 
-    /// Statements that can be about an action of the service.
-    pub(crate) fn candidates(&self, service: &str) -> impl Iterator<Item = (usize, &Statement)> {
-        let places = self
-            .inner
-            .by_service
-            .get(service)
-            .unwrap_or(&self.inner.general);
-        places.iter().filter_map(|(policy, statement)| {
-            let found = self
-                .inner
-                .policies
-                .get(*policy)?
-                .statements
-                .get(*statement)?;
-            Some((*policy, found))
-        })
+    /// Statements that are about the action.
+    pub(crate) fn about(&self, action: &Action) -> impl Iterator<Item = (usize, &Statement)> {
+        let known = self.inner.by_service.get(action.service());
+        let named = known
+            .into_iter()
+            .flatten()
+            .filter(|candidate| candidate.names.has(action.name()))
+            .filter_map(|candidate| {
+                Some((
+                    candidate.policy,
+                    self.statement(candidate.policy, candidate.statement)?,
+                ))
+            });
+        let general: &[(usize, usize)] = if known.is_some() {
+            &[]
+        } else {
+            &self.inner.general
+        };
+        let general = general
+            .iter()
+            .filter_map(|(policy, statement)| Some((*policy, self.statement(*policy, *statement)?)))
+            .filter(|(_, statement)| statement.is_about(action));
+        named.chain(general)
+    }
+
+    fn statement(&self, policy: usize, statement: usize) -> Option<&Statement> {
+        self.inner.policies.get(policy)?.statements.get(statement)
     }
 
     /// Every statement with the place of its policy.

@@ -33,3 +33,8 @@ pub use layers::{Layer, Layers, PolicySet};
 pub use policy::{Effect, MAX_BYTES, Policy, PolicyError, PolicyKind, Position};
 pub use principal::{Kind, Principal, PrincipalError};
 pub use request::{Context, Request};
+
+/// Whether IAM documents a condition operator of this name.
+pub fn is_operator(name: &str) -> bool {
+    condition::Operator::parse(name).comparison != condition::Comparison::Unknown
+}

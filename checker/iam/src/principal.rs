@@ -98,7 +98,11 @@ impl Principal {
     /// A role that AWS services own; service control policies don't apply to it.
     pub fn is_service_linked_role(&self) -> bool {
         match &self.kind {
-            Kind::Role => self.text.contains(":role/aws-service-role/"),
+            Kind::Role => self
+                .text
+                .splitn(6, ':')
+                .nth(5)
+                .is_some_and(|local| local.starts_with("role/aws-service-role/")),
             Kind::Session { role } => role.starts_with("AWSServiceRoleFor"),
             Kind::Root
             | Kind::User
@@ -336,6 +340,18 @@ fn is_role(arn: &str, session: &Principal, role: &str) -> bool {
 }
 
 impl Principals {
+    /// The sessions of a role that the element names one by one.
+    pub(crate) fn sessions_of(&self, role: &Principal) -> impl Iterator<Item = Principal> {
+        self.named.iter().filter_map(|named| {
+            let Named::Arn(arn) = named else { return None };
+            let session = Principal::parse(arn).ok()?;
+            let Kind::Session { role: name } = session.kind() else {
+                return None;
+            };
+            is_role(role.as_str(), &session, name).then_some(session)
+        })
+    }
+
     /// How the element reaches the caller. `bounded`: the caller has a permission boundary, for which AWS
     /// documents that a Deny with `NotPrincipal` always applies.
     pub(crate) fn reach(&self, caller: &Principal, deny: bool, bounded: bool) -> Reach {

@@ -55,6 +55,11 @@ impl Context {
             .map(|(key, values)| (key.as_str(), values.as_slice()))
     }
 
+    /// Whether no key is given.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// Whether the key is given, with or without values.
     pub fn has(&self, key: &str) -> bool {
         self.values.contains_key(&key.to_ascii_lowercase())

@@ -7,6 +7,22 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 
+/// The character for comparisons that ignore case: upper and lower case fall together where each is the other's only
+/// counterpart, so that the proof knows every character that is equal to another.
+pub(crate) fn fold(character: char) -> char {
+    let lower = single_of(character.to_lowercase());
+    let back = lower.and_then(|lower| single_of(lower.to_uppercase()));
+    match (lower, back) {
+        (Some(lower), Some(back)) if back == character => lower,
+        _ => character,
+    }
+}
+
+fn single_of(mut mapped: impl Iterator<Item = char>) -> Option<char> {
+    let first = mapped.next()?;
+    mapped.next().is_none().then_some(first)
+}
+
 /// A number: exact where both sides are whole, otherwise a double.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Number {

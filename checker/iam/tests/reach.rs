@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use checker_iam::proof::{Account, Asker, Guarded, Limits, Question};
-use checker_iam::reach::{Carrier, Estate, Goal, Reached, Route, mermaid, reach};
+use checker_iam::reach::{Carrier, Estate, Goal, Held, Reached, Route, reach};
 use checker_iam::{Context, Policy, PolicyKind, PolicySet, Principal};
 
 const DEV: &str = "arn:aws:iam::111122223333:role/dev";
@@ -75,6 +75,10 @@ fn estate(dev: &Value, middle: &Value, boundary: Option<&Value>) -> Estate {
             service: "lambda".to_owned(),
             role: READER.to_owned(),
         }],
+        surveyed: ["lambda".to_owned()].into(),
+        held: [DEV, MIDDLE, READER]
+            .map(|arn| (arn.to_owned(), Held::default()))
+            .into(),
     }
 }
 
@@ -86,8 +90,8 @@ fn goal() -> Goal {
     };
     Goal {
         alternatives: vec![vec![
-            question("secretsmanager:GetSecretValue", SECRET),
-            question("kms:Decrypt", KEY),
+            question("secretsmanager:GetSecretValue", SECRET).into(),
+            question("kms:Decrypt", KEY).into(),
         ]],
     }
 }
@@ -141,11 +145,6 @@ fn the_code_of_a_readers_function_is_a_way() {
     let found = route(ask(&estate(&dev, &allow(&["s3:*"], "*"), None)));
     assert_eq!(paths(&found), ["lambda-003"]);
     assert!(found.words().concat().contains("lambda:UpdateFunctionCode"));
-    let drawn = mermaid(&[found]);
-    assert!(
-        drawn.starts_with("graph LR\n") && drawn.contains("-->") && drawn.contains("role/reader"),
-        "{drawn}"
-    );
     let elsewhere = allow(
         &["lambda:UpdateFunctionCode"],
         "arn:aws:lambda:*:*:function:other",

@@ -1,9 +1,13 @@
 //! Keys and their aliases.
 
+use std::collections::HashMap;
+
 use aws_sdk_kms::operation::RequestId as _;
 use aws_sdk_kms::operation::get_key_policy::GetKeyPolicyError;
-use checker_core::observation::Answer;
-use checker_core::observation::answer::{Key, KeyAlias};
+use aws_sdk_kms::operation::list_grants::ListGrantsError;
+use aws_sdk_kms::types::GrantListEntry;
+use checker_core::observation::answer::{Key, KeyAlias, KeyGrant, ListedKey};
+use checker_core::observation::{Answer, Unseen};
 
 use super::page::{Page, every};
 use super::unseen::{incomplete, unseen};
@@ -118,4 +122,119 @@ pub(super) async fn policy(aws: &Aws, id: &str) -> Seen {
         }
         Err(error) => Err(unseen(operation, &error)),
     }
+}
+
+/// `ListKeys`, every page.
+pub(super) async fn keys(aws: &Aws) -> Seen {
+    let operation = "kms:ListKeys";
+    let (rows, origin) = every(operation, &aws.region, |token| async move {
+        let output = aws
+            .kms
+            .list_keys()
+            .limit(1000)
+            .set_marker(token)
+            .send()
+            .await
+            .map_err(|error| unseen(operation, &error))?;
+        let next = output.next_marker().map(str::to_owned);
+        if output.truncated() && next.is_none() {
+            return Err(incomplete(operation, "NextMarker"));
+        }
+        let text = |member: Option<&str>, name: &str| {
+            member
+                .map(str::to_owned)
+                .ok_or_else(|| incomplete(operation, name))
+        };
+        Ok(Page {
+            next: next.filter(|_| output.truncated()),
+            request_id: output.request_id().map(str::to_owned),
+            rows: output
+                .keys()
+                .iter()
+                .map(|row| {
+                    Ok(ListedKey {
+                        id: text(row.key_id(), "KeyId")?,
+                        arn: text(row.key_arn(), "KeyArn")?,
+                    })
+                })
+                .collect::<Result<_, _>>()?,
+        })
+    })
+    .await?;
+    Ok((Answer::Keys(rows), origin))
+}
+
+/// `ListGrants`, every page; `None` when KMS does not know the key.
+pub(super) async fn grants(aws: &Aws, id: &str) -> Seen {
+    let operation = "kms:ListGrants";
+    let listed = every(operation, &aws.region, |token| async move {
+        let request = aws
+            .kms
+            .list_grants()
+            .key_id(id)
+            .limit(100)
+            .set_marker(token);
+        let output = match request.send().await {
+            Ok(output) => output,
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(ListGrantsError::is_not_found_exception) =>
+            {
+                return Ok(Page {
+                    next: None,
+                    request_id: None,
+                    rows: vec![None],
+                });
+            }
+            Err(error) => return Err(unseen(operation, &error)),
+        };
+        let next = output.next_marker().map(str::to_owned);
+        if output.truncated() && next.is_none() {
+            return Err(incomplete(operation, "NextMarker"));
+        }
+        Ok(Page {
+            next: next.filter(|_| output.truncated()),
+            request_id: output.request_id().map(str::to_owned),
+            rows: output
+                .grants()
+                .iter()
+                .map(|row| grant(operation, row).map(Some))
+                .collect::<Result<_, _>>()?,
+        })
+    });
+    let (rows, origin) = listed.await?;
+    Ok((
+        Answer::KeyGrants(rows.into_iter().collect::<Option<Vec<KeyGrant>>>()),
+        origin,
+    ))
+}
+
+fn grant(operation: &str, row: &GrantListEntry) -> Result<KeyGrant, Unseen> {
+    let pairs = |map: Option<&HashMap<String, String>>| {
+        map.map(|map| {
+            map.iter()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect()
+        })
+    };
+    let constraints = row.constraints();
+    Ok(KeyGrant {
+        id: row
+            .grant_id()
+            .ok_or_else(|| incomplete(operation, "GrantId"))?
+            .to_owned(),
+        grantee: row
+            .grantee_principal()
+            .ok_or_else(|| incomplete(operation, "GranteePrincipal"))?
+            .to_owned(),
+        operations: row
+            .operations()
+            .iter()
+            .map(|operation| operation.as_str().to_owned())
+            .collect(),
+        context_subset: pairs(constraints.and_then(|it| it.encryption_context_subset()))
+            .unwrap_or_default(),
+        context_equals: pairs(constraints.and_then(|it| it.encryption_context_equals())),
+    })
 }

@@ -156,6 +156,10 @@ pub(super) async fn environments(aws: &Aws) -> Seen {
                             .function_name()
                             .ok_or_else(|| incomplete(operation, "FunctionName"))?
                             .to_owned(),
+                        role_arn: row
+                            .role()
+                            .ok_or_else(|| incomplete(operation, "Role"))?
+                            .to_owned(),
                         variables,
                     })
                 })

@@ -75,6 +75,9 @@ pub(super) struct Arguments {
     /// Begins a chain of runs. Outside the lab a first run needs it.
     #[arg(long)]
     genesis: bool,
+    /// Service control policies of the organisation: `DIR/*.json`, or a folder a level in the order of their names.
+    #[arg(long, value_name = "DIR")]
+    scp: Option<PathBuf>,
     /// The time at which everything is judged, RFC 3339.
     #[arg(long, value_name = "TIME")]
     now: Option<Time>,
@@ -94,7 +97,9 @@ pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure
     )?;
     let signer = arguments.signer(&archive)?;
     runtime()?.block_on(async {
-        let subject = subject(arguments, console).await?;
+        let subject = subject(arguments, console)
+            .await?
+            .with_control_policies(arguments.scp.as_deref())?;
         let examined = examine(
             &catalog,
             &subject,

@@ -218,6 +218,8 @@ pub enum Claim {
     NobodyCan,
     /// Each of the principals is allowed each of the requests.
     Can,
+    /// None of the principals is allowed any of the requests, nor can it become anyone who is.
+    CannotReach,
 }
 
 /// A set of requests; each entry may be a placeholder of a list ([`Template::expand`]).
@@ -233,6 +235,36 @@ pub struct Access {
     pub outside: Vec<Template>,
     /// Who is excepted.
     pub except: Vec<Template>,
+    /// What must hold in the requests.
+    pub when: Vec<Circumstance>,
+    /// Requests that the same principal must be allowed as well.
+    pub together_with: Option<Companion>,
+    /// Whether a service control policy may be what denies.
+    pub scp_may_deny: bool,
+}
+
+/// Requests that only count together with others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Companion {
+    /// What.
+    pub actions: Vec<Template>,
+    /// On what.
+    pub resources: Vec<Template>,
+    /// Resources that are left out.
+    pub outside: Vec<Template>,
+    /// What must hold in the requests.
+    pub when: Vec<Circumstance>,
+}
+
+/// A condition on requests, as in a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Circumstance {
+    /// The operator.
+    pub operator: String,
+    /// The context key.
+    pub key: String,
+    /// The values.
+    pub values: Vec<Template>,
 }
 
 /// Acts, and judges what happened.

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest as _, Sha256};
 
 use super::catalog::{
-    Access, AccessRule, Check, Claim, Control, Filter, Iam, Inspect, Population, Probe,
-    Remediation, Rule, Script, Source, SourceFile, Test,
+    Access, AccessRule, Check, Circumstance, Claim, Companion, Control, Filter, Iam, Inspect,
+    Population, Probe, Remediation, Rule, Script, Source, SourceFile, Test,
 };
 use super::parameter;
 use super::read::{At, Named, Read as _, Reader};
@@ -305,20 +305,28 @@ impl Prover<'_> {
     }
 
     fn access_rule(&self, written: &written::AccessRule, scope: &Scope) -> Option<AccessRule> {
-        let (claim, access) = match (&written.nobody_can, &written.can) {
-            (Some(access), None) => (Claim::NobodyCan, access),
-            (None, Some(access)) => (Claim::Can, access),
-            (Some(_), Some(second)) => {
+        let claims = [
+            (Claim::NobodyCan, &written.nobody_can),
+            (Claim::Can, &written.can),
+            (Claim::CannotReach, &written.cannot_reach),
+        ];
+        let given: Vec<(Claim, &At<written::Access>)> = claims
+            .into_iter()
+            .filter_map(|(claim, access)| Some((claim, access.as_ref()?)))
+            .collect();
+        let (claim, access) = match given.as_slice() {
+            [single] => *single,
+            [_, (_, second), ..] => {
                 return self.reader.fail(
                     second.place,
-                    "both `nobody-can` and `can` in one rule",
+                    "more than one of `nobody-can`, `can` and `cannot-reach` in one rule",
                     None,
                 );
             }
-            (None, None) => {
+            [] => {
                 return self.reader.fail(
                     written.id.place,
-                    "a rule without `nobody-can` or `can`",
+                    "a rule without `nobody-can`, `can` or `cannot-reach`",
                     Some("say what must be impossible or possible".to_owned()),
                 );
             }
@@ -340,8 +348,8 @@ impl Prover<'_> {
             (None, None) if claim == Claim::NobodyCan => Some(None),
             (None, None) => self.reader.fail(
                 access.place,
-                "`can` without `principals`",
-                Some("say who can".to_owned()),
+                "`can` or `cannot-reach` without `principals`",
+                Some("say who".to_owned()),
             ),
             (Some(_), Some(one)) => {
                 self.reader
@@ -352,6 +360,11 @@ impl Prover<'_> {
         let resources = filled(&access.value.resources, "resources");
         let outside = self.templates(access.value.outside.as_deref().unwrap_or_default(), scope);
         let except = self.templates(access.value.except.as_deref().unwrap_or_default(), scope);
+        let when = self.circumstances(access.value.when.as_deref(), scope);
+        let together_with = match &access.value.together_with {
+            Some(companion) => Some(self.companion(companion, scope)?),
+            None => None,
+        };
         Some(AccessRule {
             id: written.id.value.clone(),
             says: says?,
@@ -362,9 +375,49 @@ impl Prover<'_> {
                 resources: resources?,
                 outside: outside?,
                 except: except?,
+                when: when?,
+                together_with,
+                scp_may_deny: access.value.scp_may_deny.unwrap_or(false),
             },
             source: self.source(written.id.place),
         })
+    }
+
+    fn companion(&self, written: &At<written::Companion>, scope: &Scope) -> Option<Companion> {
+        let value = &written.value;
+        for (list, what) in [(&value.actions, "actions"), (&value.resources, "resources")] {
+            if list.value.is_empty() {
+                return self.reader.fail(list.place, format!("no {what}"), None);
+            }
+        }
+        Some(Companion {
+            actions: self.templates(&value.actions.value, scope)?,
+            resources: self.templates(&value.resources.value, scope)?,
+            outside: self.templates(value.outside.as_deref().unwrap_or_default(), scope)?,
+            when: self.circumstances(value.when.as_deref(), scope)?,
+        })
+    }
+
+    fn circumstances(
+        &self,
+        written: Option<&[written::Circumstance]>,
+        scope: &Scope,
+    ) -> Option<Vec<Circumstance>> {
+        let read = |written: &written::Circumstance| {
+            if !checker_iam::is_operator(&written.operator.value) {
+                return self.reader.fail(
+                    written.operator.place,
+                    format!("`{}` is no condition operator", written.operator.value),
+                    None,
+                );
+            }
+            Some(Circumstance {
+                operator: written.operator.value.clone(),
+                key: written.key.value.clone(),
+                values: self.templates(&written.values.value, scope)?,
+            })
+        };
+        written.unwrap_or_default().iter().map(read).collect()
     }
 
     fn probe(&self, written: &written::Probe, scope: &Scope) -> Option<Probe> {

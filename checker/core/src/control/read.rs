@@ -287,6 +287,20 @@ impl Read for u32 {
     }
 }
 
+impl Read for bool {
+    fn read(node: &Node, reader: &Reader<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Scalar(scalar) if scalar.plain && scalar.text == "true" => Some(true),
+            Value::Scalar(scalar) if scalar.plain && scalar.text == "false" => Some(false),
+            Value::Scalar(_) | Value::Null | Value::List(_) | Value::Map(_) => reader.fail(
+                node.place,
+                format!("expected true or false, found {}", shown(node)),
+                None,
+            ),
+        }
+    }
+}
+
 impl Read for Duration {
     fn read(node: &Node, reader: &Reader<'_>) -> Option<Self> {
         let text = String::read(node, reader)?;

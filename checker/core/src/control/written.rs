@@ -145,7 +145,7 @@ written! {
         rules: At<Vec<AccessRule>>,
     }
 
-    /// A statement about who may do what: either `nobody-can` or `can`.
+    /// A statement about who may do what: `nobody-can`, `can` or `cannot-reach`.
     struct AccessRule: "an access rule" {
         /// Its name within the control, in kebab-case.
         id: At<String>,
@@ -155,6 +155,9 @@ written! {
         nobody_can = "nobody-can": Option<At<Access>>,
         /// Each of these principals is allowed each of these requests.
         can: Option<At<Access>>,
+        /// None of these principals is allowed any of these requests, nor can it become anyone who is; a secret
+        /// counts as read only where its key can be used too.
+        cannot_reach = "cannot-reach": Option<At<Access>>,
     }
 
     /// A set of requests.
@@ -171,6 +174,35 @@ written! {
         outside: Option<Vec<At<String>>>,
         /// Who is excepted, each exactly.
         except: Option<Vec<At<String>>>,
+        /// Only requests in which all of this holds.
+        when: Option<Vec<Circumstance>>,
+        /// Further requests that the same principal must be allowed as well, for the statement to be broken.
+        together_with = "together-with": Option<At<Companion>>,
+        /// Whether the denial may live in a service control policy, so that a live account without evidence of those
+        /// leaves it open.
+        scp_may_deny = "scp-may-deny": Option<bool>,
+    }
+
+    /// Requests that only count together with others.
+    struct Companion: "a companion" {
+        /// What: actions or patterns.
+        actions: At<Vec<At<String>>>,
+        /// On what: ARNs or patterns.
+        resources: At<Vec<At<String>>>,
+        /// Resources that are left out.
+        outside: Option<Vec<At<String>>>,
+        /// Only requests in which all of this holds.
+        when: Option<Vec<Circumstance>>,
+    }
+
+    /// A condition on requests, as in a policy.
+    struct Circumstance: "a circumstance" {
+        /// The operator, such as `StringLike`.
+        operator: At<String>,
+        /// The context key.
+        key: At<String>,
+        /// The values, of which one must match.
+        values: At<Vec<At<String>>>,
     }
 
     /// Acts, and judges what happened. Needs leave to change things.

@@ -72,6 +72,14 @@ pub enum Answer {
     FunctionEnvironments(Vec<FunctionEnvironment>),
     /// To [`super::Observation::KeyPolicy`]: the policy text; `None` when there is no such key.
     KeyPolicy(Option<String>),
+    /// To [`super::Observation::Keys`].
+    Keys(Vec<ListedKey>),
+    /// To [`super::Observation::KeyGrants`]; `None` when there is no such key.
+    KeyGrants(Option<Vec<KeyGrant>>),
+    /// To [`super::Observation::ControlPolicies`]: one entry a level, from the root of the organisation to the account.
+    ControlPolicies(Vec<ControlLevel>),
+    /// To [`super::Observation::Simulation`].
+    Simulation(Simulation),
     /// To [`super::Observation::ModuleResources`].
     ModuleResources(Vec<TaggedResource>),
     /// To [`super::Observation::Parameters`].
@@ -202,6 +210,58 @@ pub struct Key {
     pub state: String,
     /// Whether it is a multi-region key.
     pub multi_region: bool,
+}
+
+/// A key as `ListKeys` shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListedKey {
+    /// Key id.
+    pub id: String,
+    /// ARN.
+    pub arn: String,
+}
+
+/// A grant on a key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeyGrant {
+    /// Its id.
+    pub id: String,
+    /// Who may use the key: an ARN or a service.
+    pub grantee: String,
+    /// Operations such as `Decrypt`.
+    pub operations: Vec<String>,
+    /// Pairs that a request's encryption context must contain.
+    pub context_subset: BTreeMap<String, String>,
+    /// The whole of a request's encryption context, where it is settled.
+    pub context_equals: Option<BTreeMap<String, String>>,
+}
+
+/// The service control policies of one level of the organisation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ControlLevel {
+    /// The folder's name; empty for a single level.
+    pub name: String,
+    /// The documents, each with the name of its file.
+    pub policies: BTreeMap<String, String>,
+}
+
+/// What AWS's simulator decided.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Simulation {
+    /// `allowed`, `implicitDeny` or `explicitDeny`.
+    pub decision: String,
+    /// Policies whose statements matched.
+    pub matched: Vec<String>,
+    /// Context keys that the policies asked for and that were not given.
+    pub missing_context: Vec<String>,
+    /// Whether the permission boundary allows it, where there is one.
+    pub allowed_by_boundary: Option<bool>,
+    /// Whether the organisation's policies allow it, where the simulator says so.
+    pub allowed_by_organisation: Option<bool>,
 }
 
 /// A function's configuration. Environment values are never kept, only their names.

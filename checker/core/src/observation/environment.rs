@@ -13,6 +13,8 @@ pub struct FunctionEnvironment {
     pub arn: String,
     /// Its name.
     pub name: String,
+    /// ARN of the role that it runs with.
+    pub role_arn: String,
     /// Its variables, in order of their names.
     pub variables: Vec<Variable>,
 }

@@ -362,8 +362,8 @@ impl Walk {
     /// gets a stranger of its own.
     fn alphabet(&self, universe: Place, others: &[Place]) -> Vec<char> {
         let mut asked: Vec<char> = Vec::new();
-        let (mut digits, mut words, mut names, mut segments, mut anything) =
-            (false, false, false, false, false);
+        let (mut digits, mut words, mut names, mut graphic, mut segments, mut anything) =
+            (false, false, false, false, false, false);
         for step in others
             .iter()
             .chain([&universe])
@@ -378,43 +378,50 @@ impl Walk {
                 Set::Digit => digits = true,
                 Set::Word => words = true,
                 Set::Name => names = true,
+                Set::Graphic => graphic = true,
                 Set::NotColon => segments = true,
                 Set::Any => anything = true,
             }
         }
         asked.sort_unstable();
         asked.dedup();
+        let segments = segments || graphic;
         let mut strangers: Vec<char> = Vec::new();
-        let mut stranger = |pool: &str| {
-            strangers.extend(
-                pool.chars()
-                    .find(|character| asked.binary_search(character).is_err()),
-            );
-        };
+        let unasked = |character: &char| asked.binary_search(character).is_err();
+        let stranger = |pool: &str| pool.chars().find(unasked);
         if words || names || segments || anything {
             // Lower case first: actions know no other.
-            stranger("xyzabcdefghijklmnopqrstuvw");
+            strangers.extend(stranger("xyzabcdefghijklmnopqrstuvw"));
             if !digits {
-                stranger("1234567890");
+                strangers.extend(stranger("1234567890"));
             }
-            stranger("XYZABCDEFGHIJKLMNOPQRSTUVW");
+            strangers.extend(stranger("XYZABCDEFGHIJKLMNOPQRSTUVW"));
         }
         if names || segments || anything {
-            stranger("_-.=@+/!,$#");
+            strangers.extend(stranger("_-.=@+/!,$#"));
         }
         if digits || words || names || segments || anything {
-            stranger("1234567890");
+            strangers.extend(stranger("1234567890"));
         }
         if segments || anything {
-            stranger("~ %^&()[]{}|<>;'`\u{e9}\u{4e00}");
+            strangers.extend(stranger("~%^&()[]{}|<>;'`*?\"\\"));
+            strangers.extend(stranger(" \u{e9}\u{4e00}"));
+            strangers.extend(('\u{100}'..='\u{ffff}').find(unasked));
         }
         if anything {
-            stranger(":");
+            strangers.extend(stranger(":"));
         }
         let class = |character: char| {
-            [Set::Digit, Set::Word, Set::Name, Set::NotColon].map(|set| set.has(character))
+            [
+                Set::Digit,
+                Set::Word,
+                Set::Name,
+                Set::Graphic,
+                Set::NotColon,
+            ]
+            .map(|set| set.has(character))
         };
-        let told_apart = [digits, words, names, segments];
+        let told_apart = [digits, words, names, graphic, segments];
         let mut classes = HashSet::new();
         // Strangers that no set here tells apart are one.
         strangers.retain(|character| {

@@ -61,6 +61,11 @@ impl Scene<'_> {
             }
             key => self.known(key),
         };
+        let known = known.or_else(|| {
+            (&*condition.key == "secretsmanager:name")
+                .then(|| self.created_name(request).map(Values::One))
+                .flatten()
+        });
         if let Some(values) = known {
             return Formula::Constant(self.evaluate(condition, values));
         }
@@ -163,7 +168,7 @@ impl Scene<'_> {
         self.atoms.atom(Meaning::Alternative(key.into(), 0))
     }
 
-    fn evaluate(&self, condition: &Condition, values: Values<'_>) -> bool {
+    pub(super) fn evaluate(&self, condition: &Condition, values: Values<'_>) -> bool {
         condition.evaluate(values, |variable| self.base.values(&variable.key).single())
             == Outcome::Holds
     }

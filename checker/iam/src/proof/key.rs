@@ -137,9 +137,7 @@ fn language(comparison: Comparison, tokens: &[Token]) -> Option<Language> {
     };
     match comparison {
         Comparison::Text | Comparison::Binary => Some(Language::default().text(&text())),
-        Comparison::TextIgnoringCase | Comparison::Bool => {
-            Some(Language::ignoring_case(&text().to_lowercase()))
-        }
+        Comparison::TextIgnoringCase | Comparison::Bool => Some(Language::ignoring_case(&text())),
         Comparison::Pattern => Some(Language::glob(tokens)),
         // A pattern that matches no ARN is told apart by nothing.
         Comparison::Arn => Some(Language::arn(tokens).unwrap_or_default()),
@@ -199,6 +197,16 @@ fn representatives(borders: &BTreeSet<Border>) -> Vec<String> {
             }
         }
     }
+    // Neighbours of whole numbers, because between large ones no double lies.
+    let neighbours: Vec<Number> = numbers
+        .iter()
+        .filter_map(|number| match number {
+            Number::Whole(whole) => Some([whole.checked_sub(1)?, whole.checked_add(1)?]),
+            Number::Real(_) => None,
+        })
+        .flatten()
+        .map(Number::Whole)
+        .collect();
     numbers.sort_by(|own, other| own.compare(*other).unwrap_or(Ordering::Equal));
     let reals: Vec<f64> = numbers.iter().map(|number| number.real()).collect();
     values.extend(
@@ -210,19 +218,34 @@ fn representatives(borders: &BTreeSet<Border>) -> Vec<String> {
         Number::Whole(whole) => whole.to_string(),
         Number::Real(real) => real.to_string(),
     }));
+    values.extend(neighbours.iter().map(|number| match number {
+        Number::Whole(whole) => whole.to_string(),
+        Number::Real(real) => real.to_string(),
+    }));
     values.extend(reals.first().map(|least| (least - 1.0).to_string()));
     values.extend(reals.last().map(|most| (most + 1.0).to_string()));
+    instants.sort_unstable();
+    let between: Vec<i128> = instants
+        .windows(2)
+        .map(|pair| pair.iter().sum::<i128>().div_euclid(2))
+        .collect();
+    for at in between {
+        values.extend(written(at));
+    }
     for at in instants {
         for near in [at - 1_000_000_000, at, at + 1_000_000_000] {
-            let seconds = i64::try_from(near.div_euclid(1_000_000_000)).ok();
-            let rest = u32::try_from(near.rem_euclid(1_000_000_000)).ok();
-            let exact = seconds
-                .zip(rest)
-                .and_then(|(seconds, rest)| DateTime::from_timestamp(seconds, rest));
-            values.extend(exact.map(|exact| exact.to_rfc3339_opts(SecondsFormat::AutoSi, true)));
+            values.extend(written(near));
         }
     }
     let mut seen = BTreeSet::new();
     values.retain(|value| seen.insert(value.clone()));
     values
+}
+
+/// An instant as text.
+fn written(at: i128) -> Option<String> {
+    let seconds = i64::try_from(at.div_euclid(1_000_000_000)).ok()?;
+    let rest = u32::try_from(at.rem_euclid(1_000_000_000)).ok()?;
+    let exact = DateTime::from_timestamp(seconds, rest)?;
+    Some(exact.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }

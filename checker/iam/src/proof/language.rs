@@ -6,13 +6,14 @@
 
 use crate::arn::{Short, Split, split};
 use crate::glob::{Token, tokens};
+use crate::value::fold;
 
 /// A set of characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Set {
     /// This one.
     Is(char),
-    /// This one in either case; lower-case here.
+    /// This one in either case; folded here.
     IgnoringCase(char),
     /// A decimal digit.
     Digit,
@@ -20,6 +21,9 @@ pub(crate) enum Set {
     Word,
     /// What names of AWS resources are made of: letters, digits and `/_+=.@-!,$#`.
     Name,
+    /// Printable ASCII without space and colon, of which paths of principals and policies are made. IAM would admit a colon
+    /// in a path; nobody uses one, and with it every `*` for an account could be read across it.
+    Graphic,
     /// Anything but a colon.
     NotColon,
     /// Anything.
@@ -31,10 +35,11 @@ impl Set {
     pub(crate) fn has(self, character: char) -> bool {
         match self {
             Self::Is(own) => own == character,
-            Self::IgnoringCase(own) => character.to_lowercase().eq(std::iter::once(own)),
+            Self::IgnoringCase(own) => fold(character) == own,
             Self::Digit => character.is_ascii_digit(),
             Self::Word => character.is_ascii_alphanumeric(),
             Self::Name => character.is_ascii_alphanumeric() || "/_+=.@-!,$#".contains(character),
+            Self::Graphic => character.is_ascii_graphic() && character != ':',
             Self::NotColon => character != ':',
             Self::Any => true,
         }
@@ -65,7 +70,7 @@ impl Language {
         Self {
             steps: text
                 .chars()
-                .map(|character| one(Set::IgnoringCase(character)))
+                .map(|character| one(Set::IgnoringCase(fold(character))))
                 .collect(),
         }
     }
@@ -157,6 +162,7 @@ impl Language {
             | Set::Digit
             | Set::Word
             | Set::Name
+            | Set::Graphic
             | Set::NotColon
             | Set::Any => None,
         })
@@ -234,8 +240,13 @@ pub(crate) fn resources_of(service: &str) -> Vec<Language> {
                 .text("-")
                 .exactly(Set::Name, 6),
         ],
-        "ssm" | "kms" | "sqs" | "events" | "cloudtrail" => vec![head(true).some(Set::Name, 1)],
-        "iam" => vec![head(false).some(Set::Name, 1)],
+        "kms" | "sqs" | "events" | "cloudtrail" => vec![head(true).some(Set::Name, 1)],
+        // Automation definitions end in a colon and their version.
+        "ssm" => vec![
+            head(true).some(Set::Name, 1),
+            head(true).some(Set::Name, 1).text(":").some(Set::Name, 1),
+        ],
+        "iam" => vec![head(false).some(Set::Graphic, 1)],
         "logs" => vec![
             head(true).text("log-group:").some(Set::NotColon, 1),
             head(true)
@@ -248,22 +259,14 @@ pub(crate) fn resources_of(service: &str) -> Vec<Language> {
                 .text(":log-stream:")
                 .some(Set::NotColon, 0),
         ],
-        "lambda" => vec![
-            head(true).text("function:").some(Set::Name, 1),
-            head(true)
-                .text("function:")
-                .some(Set::Name, 1)
-                .text(":")
-                .some(Set::Name, 1),
-            head(true).text("layer:").some(Set::Name, 1),
-            head(true)
-                .text("layer:")
-                .some(Set::Name, 1)
-                .text(":")
-                .some(Set::Digit, 1),
-            head(true).text("event-source-mapping:").some(Set::Name, 1),
-            head(true).text("code-signing-config:").some(Set::Name, 1),
-        ],
+        // Functions with a qualifier, layers with a version, and whatever else is named in up to five parts.
+        "lambda" => (0..5)
+            .map(|parts| {
+                (0..parts).fold(head(true).some(Set::Name, 1), |language, _| {
+                    language.text(":").some(Set::Name, 1)
+                })
+            })
+            .collect(),
         _ => Vec::new(),
     }
 }

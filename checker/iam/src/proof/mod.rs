@@ -33,7 +33,7 @@ use crate::arn::Resource;
 use crate::grant::Grant;
 use crate::layers::{Layer, Layers, PolicySet};
 use crate::policy::Effect;
-use crate::principal::{Principal, Reach};
+use crate::principal::{Kind, Principal, Reach};
 use crate::request::{Context, Request};
 
 pub use self::compare::{Comparison, NewAccess, compare};
@@ -64,6 +64,26 @@ pub struct Asker {
     pub session: Option<PolicySet>,
     /// Service control policies per level, as in [`Layers::scps`].
     pub scps: Vec<PolicySet>,
+}
+
+impl Asker {
+    /// The layers of a request for a resource with this policy and these grants.
+    pub fn layers(
+        &self,
+        resource: Option<PolicySet>,
+        grants: Vec<Grant>,
+        rcps: Vec<PolicySet>,
+    ) -> Layers {
+        Layers {
+            identity: self.identity.clone(),
+            resource,
+            boundary: self.boundary.clone(),
+            session: self.session.clone(),
+            scps: self.scps.clone(),
+            rcps,
+            grants,
+        }
+    }
 }
 
 /// A resource with a policy of its own, or with grants.
@@ -236,15 +256,47 @@ pub fn nobody_can_as(
 ) -> Result<Answer, ProofError> {
     let mut doubt = None;
     for (target, layers) in scopes(account, asker, question)? {
-        match search(asker, &layers, &target, limits)? {
-            Answer::Proved => {}
-            found @ Answer::Counterexample(_) => return Ok(found),
-            unsure @ (Answer::Possible { .. } | Answer::Unknown { .. }) => {
-                doubt = doubt.or(Some(unsure));
+        let sessions = named_sessions(asker, &layers);
+        for asker in std::iter::once(asker).chain(&sessions) {
+            match search(asker, &layers, &target, limits)? {
+                Answer::Proved => {}
+                found @ Answer::Counterexample(_) => return Ok(found),
+                unsure @ (Answer::Possible { .. } | Answer::Unknown { .. }) => {
+                    doubt = doubt.or(Some(unsure));
+                }
             }
         }
     }
     Ok(doubt.unwrap_or(Answer::Proved))
+}
+
+/// A role stands for all of its sessions, but a resource policy may grant to one of them by name.
+fn named_sessions(asker: &Asker, layers: &Layers) -> Vec<Asker> {
+    if *asker.principal.kind() != Kind::Role {
+        return Vec::new();
+    }
+    let sets = layers.resource.iter().chain(&layers.rcps);
+    let statements = sets.flat_map(PolicySet::statements);
+    let allowing = statements.filter(|(_, statement)| statement.effect == Effect::Allow);
+    let named = allowing
+        .filter_map(|(_, statement)| statement.principals.as_ref())
+        .flat_map(|principals| principals.sessions_of(&asker.principal));
+    let mut found: Vec<Asker> = Vec::new();
+    for session in named {
+        if found.iter().all(|known| *known.principal != session) {
+            let mut context = (*asker.context).clone();
+            // A session's ARN doesn't show its role's path.
+            if !context.has("aws:PrincipalArn") {
+                context.set("aws:PrincipalArn", [asker.principal.as_str()]);
+            }
+            found.push(Asker {
+                principal: Arc::new(session),
+                context: Arc::new(context),
+                ..asker.clone()
+            });
+        }
+    }
+    found
 }
 
 /// Asks whether a caller can do all of what the question names: for each action and resource some request.
@@ -291,15 +343,7 @@ fn scopes(
     question: &Question,
 ) -> Result<Vec<(Target, Layers)>, ProofError> {
     let whole = Target::new(question)?;
-    let layers = |policy: Option<PolicySet>, grants: Vec<Grant>| Layers {
-        identity: asker.identity.clone(),
-        resource: policy,
-        boundary: asker.boundary.clone(),
-        session: asker.session.clone(),
-        scps: asker.scps.clone(),
-        rcps: account.rcps.clone(),
-        grants,
-    };
+    let layers = |policy, grants| asker.layers(policy, grants, account.rcps.clone());
     let mut scopes = Vec::new();
     let mut rest = question.clone();
     for guarded in &account.guarded {

@@ -18,7 +18,7 @@ use super::target::Target;
 use super::{Limits, ProofError, Witness};
 use crate::action::Action;
 use crate::arn::{Resource, Short};
-use crate::condition::{Test, Values};
+use crate::condition::{Comparison, Test, Values};
 use crate::decision::{allows, decide, needs_resource_policy};
 use crate::glob::{Glob, Token, tokens};
 use crate::layers::{Layer, Layers, PolicySet};
@@ -26,6 +26,12 @@ use crate::policy::{Effect, ResourceMatcher, ResourcePattern, Resources, Stateme
 use crate::principal::{Kind, Reach};
 use crate::request::Request;
 use crate::template::Template;
+
+/// The action whose key [`SECRET_NAME`] follows from the resource.
+const CREATE_SECRET: &str = "secretsmanager:createsecret";
+
+/// The name of a secret that is created: its ARN ends in this name, a hyphen and six characters.
+const SECRET_NAME: &str = "secretsmanager:name";
 
 /// Where a clause counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,7 +113,7 @@ impl<'a> Scene<'a> {
     pub(crate) fn search(&mut self, target: &Target) -> Result<Found, ProofError> {
         let mut possible = None;
         let mut pairs = 0_usize;
-        let mut resources_of: HashMap<(Vec<usize>, bool), Vec<Resource>> = HashMap::new();
+        let mut resources_of: HashMap<(Vec<usize>, String), Vec<Resource>> = HashMap::new();
         let Some(actions) = self.actions(target) else {
             return Ok(Found::Capped(
                 "too many combinations of action patterns".to_owned(),
@@ -117,7 +123,7 @@ impl<'a> Scene<'a> {
             if !self.can_be_granted(&relevant) {
                 continue;
             }
-            let memo = (relevant, matches!(action.service(), "kms" | "sts"));
+            let memo = (relevant, Self::special(&action));
             if !resources_of.contains_key(&memo) {
                 let Some(found) = self.resources(target, &memo.0, &action) else {
                     return Ok(Found::Capped(
@@ -145,6 +151,15 @@ impl<'a> Scene<'a> {
         Ok(possible.map_or(Found::Nothing, |(atoms, witness)| {
             Found::Possible(atoms, witness)
         }))
+    }
+
+    /// What the rules look at in an action besides the statements that are about it.
+    fn special(action: &Action) -> String {
+        match action.service() {
+            "kms" | "sts" => action.service().to_owned(),
+            _ if action.lower() == CREATE_SECRET => CREATE_SECRET.to_owned(),
+            _ => String::new(),
+        }
     }
 
     /// Whether some resource pattern reads differently when wildcards may cross colons.
@@ -244,10 +259,10 @@ impl<'a> Scene<'a> {
             };
             let relevant: Vec<usize> = self.clauses.iter().enumerate().filter_map(about).collect();
             // Grants and the rules for keys and roles look at the action itself.
-            let special = if matches!(action.service(), "kms" | "sts") {
-                action.lower().to_owned()
-            } else {
+            let special = if Self::special(&action).is_empty() {
                 String::new()
+            } else {
+                action.lower().to_owned()
             };
             if seen.insert((relevant.clone(), special)) {
                 found.push((action, relevant));
@@ -306,6 +321,7 @@ impl<'a> Scene<'a> {
                 .for_each(|language| product.distinguish_if_relevant(language));
             self.account_languages(&clauses, action)
                 .into_iter()
+                .chain(self.name_languages(&clauses, action))
                 .for_each(|language| product.distinguish_if_relevant(language));
             let explored = product.explore(self.limits.states);
             if !explored.complete {
@@ -330,8 +346,18 @@ impl<'a> Scene<'a> {
             } else {
                 None
             };
+            let named: Vec<bool> = clauses
+                .iter()
+                .flat_map(|clause| &clause.statement.conditions)
+                .filter(|condition| &*condition.key == SECRET_NAME)
+                .filter_map(|condition| {
+                    let name = self.created_name(&request)?;
+                    Some(self.evaluate(condition, Values::One(name)))
+                })
+                .collect();
             if seen.insert((
                 matched,
+                named,
                 owner,
                 request.is_cross_account(),
                 needs_resource_policy(&request),
@@ -376,6 +402,63 @@ impl<'a> Scene<'a> {
             .iter()
             .filter_map(|pattern| Language::resource(&tokens(pattern), Short::Pad));
         fixed.chain(named).collect()
+    }
+
+    /// The name of the secret that the request would create, where nothing else is known of it.
+    pub(super) fn created_name<'r>(&self, request: &'r Request) -> Option<&'r str> {
+        if !matches!(self.goal, Goal::Allowed(_))
+            || request.action.lower() != CREATE_SECRET
+            || self.base.context.has(SECRET_NAME)
+            || !self.names_are_plain()
+        {
+            return None;
+        }
+        let name = request.resource.local()?.strip_prefix("secret:")?;
+        let (name, suffix) = name.split_at_checked(name.len().checked_sub(7)?)?;
+        suffix.starts_with('-').then_some(name)
+    }
+
+    /// Whether every condition on the name is a comparison that languages can follow.
+    fn names_are_plain(&self) -> bool {
+        self.clauses
+            .iter()
+            .flat_map(|clause| &clause.statement.conditions)
+            .filter(|condition| &*condition.key == SECRET_NAME)
+            .all(|condition| {
+                matches!(
+                    condition.operator.comparison,
+                    Comparison::Text | Comparison::Pattern | Comparison::Null
+                )
+            })
+    }
+
+    /// Languages that tell apart what conditions on the name of a created secret look at.
+    fn name_languages(&self, clauses: &[&Clause<'_>], action: &Action) -> Vec<Language> {
+        if action.lower() != CREATE_SECRET {
+            return Vec::new();
+        }
+        let conditions = clauses
+            .iter()
+            .flat_map(|clause| &clause.statement.conditions)
+            .filter(|condition| &*condition.key == SECRET_NAME);
+        let named = conditions
+            .flat_map(|condition| &condition.tests)
+            .filter_map(|test| match test {
+                Test::Fixed(_, tokens) => Some(tokens.clone()),
+                Test::Variable(template) => {
+                    template.resolve(|variable| self.base.values(&variable.key).single())
+                }
+            });
+        named
+            .filter_map(|name| {
+                let arn = [
+                    tokens("arn:*:secretsmanager:*:*:secret:"),
+                    name,
+                    tokens("-??????"),
+                ];
+                Language::resource(&arn.concat(), Short::Pad)
+            })
+            .collect()
     }
 
     fn names_resource_account(clauses: &[&Clause<'_>]) -> bool {
@@ -541,8 +624,22 @@ impl<'a> Scene<'a> {
             self.refuted.insert(formula);
             return Ok(Found::Nothing);
         };
-        let request = request.in_context(self.context(&keys, &values));
+        let mut context = self.context(&keys, &values);
+        if let Some(name) = self.created_name(&request)
+            && self.speaks_of_names(relevant)
+        {
+            context.set("secretsmanager:Name", [name]);
+        }
+        let request = request.in_context(context);
         self.confirm(&request, opaque, relevant)
+    }
+
+    fn speaks_of_names(&self, relevant: &[usize]) -> bool {
+        relevant
+            .iter()
+            .filter_map(|at| self.clauses.get(*at))
+            .flat_map(|clause| &clause.statement.conditions)
+            .any(|condition| &*condition.key == SECRET_NAME)
     }
 
     /// Runs the request through the decision engine; where opaque atoms stand in the way, tries to fill them.
@@ -730,7 +827,12 @@ impl<'a> Scene<'a> {
         let own_side = Formula::all([identity, limits.clone()]);
         if request.is_cross_account() {
             parts.push(own_side);
-            parts.push(Formula::any([direct, role, account, grant]));
+            let mut granted = vec![direct, role, account, grant];
+            // The policies of other accounts' keys and roles are never seen.
+            if needs_resource_policy(request) && layers.resource.is_none() {
+                granted.push(unlisted);
+            }
+            parts.push(Formula::any(granted));
         } else {
             let delegated = if !needs_resource_policy(request) {
                 own_side

@@ -84,8 +84,3 @@ impl Route {
         lines
     }
 }
-
-/// Text inside a quoted Mermaid label.
-pub(super) fn quoted(text: &str) -> String {
-    text.replace('"', "#quot;").replace(['\n', '\r'], " ")
-}
