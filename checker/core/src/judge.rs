@@ -292,7 +292,10 @@ struct Selection<'a> {
     missing: Result<Vec<String>, Unseen>,
     /// Members whose filter could not be evaluated.
     undecided: Vec<String>,
+    /// What its members rest on.
     evidence: Vec<String>,
+    /// The same, and the second source that completeness rests on.
+    sources: Vec<String>,
 }
 
 impl<'a> Populations<'a> {
@@ -353,7 +356,13 @@ impl<'a> Populations<'a> {
     fn select(&'a self, control: &Control, inspect: &Inspect) -> Selection<'a> {
         let noun = Noun::named(&inspect.population.of);
         let reconcile = inspect.population.reconcile.is_some();
-        let roots = noun.map(|noun| noun.roots(reconcile)).unwrap_or_default();
+        let digests = |reconciled: bool| -> Vec<String> {
+            noun.map(|noun| noun.roots(reconciled))
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|question| self.facts.digest(question).map(str::to_owned))
+                .collect()
+        };
         let mut undecided = Vec::new();
         let selected = match noun.and_then(|noun| self.items.get(&noun)) {
             Some(Ok(items)) => Ok(items
@@ -381,10 +390,8 @@ impl<'a> Populations<'a> {
                 Some(_) | None => Ok(Vec::new()),
             },
             undecided,
-            evidence: roots
-                .iter()
-                .filter_map(|question| self.facts.digest(question).map(str::to_owned))
-                .collect(),
+            evidence: digests(false),
+            sources: digests(reconcile),
         }
     }
 
@@ -466,7 +473,7 @@ impl Selection<'_> {
             verdict,
             says,
             because,
-            evidence: self.evidence.clone(),
+            evidence: self.sources.clone(),
             source: inspect.source.to_string(),
             count: None,
             digest: None,

@@ -9,6 +9,7 @@ pub mod duration;
 pub mod evidence;
 pub mod expression;
 pub mod fault;
+mod json;
 pub mod judge;
 pub mod observation;
 pub mod plan;

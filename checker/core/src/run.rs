@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::json;
 use crate::observation::{Facts, Time, hex};
 use crate::verdict::Verdict;
 
@@ -16,6 +17,9 @@ pub const MANY_FINDINGS: usize = 20_000;
 
 /// So many findings of a control stay in the outline of a run.
 const OUTLINED: usize = 100;
+
+/// Findings stand in a list of a control of the list of controls of a run.
+const FINDINGS_LEVEL: usize = 4;
 
 /// The version of this format.
 pub const VERSION: u32 = 1;
@@ -406,11 +410,9 @@ impl Run {
         self
     }
 
-    /// The text of `run.json`.
+    /// The text of `run.json`: one finding a line.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        Ok(text)
+        json::lines(self, FINDINGS_LEVEL)
     }
 }
 

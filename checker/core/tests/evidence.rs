@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 use checker_core::control::{Choices, SourceFile, Sources};
 use checker_core::evidence::attestation::signed_root;
 use checker_core::evidence::bundle::{Contents, Position, Sealed, seal};
-use checker_core::evidence::chain::{Chain, Outside, Placed, check};
+use checker_core::evidence::chain::{Chain, Outside, Placed, check, trends};
 use checker_core::evidence::manifest::{
     Entry, Judged, Link, MANIFEST, Manifest, SIGNATURE, digest, root,
 };
@@ -128,6 +128,7 @@ fn sealed(sources: &Sources, observed: &[Observed], key: &Key, after: Option<&Se
         run: &run,
         judged: &judged(),
         earlier: &[],
+        further: &[],
         job: &BTreeMap::new(),
         signers: Some(&signers_line(LAB_SIGNER, key)),
     };
@@ -288,10 +289,11 @@ fn every_bit_of_the_signature_files_counts() {
             for bit in 0..8 {
                 let mut bundle = SEALED.bundle.clone();
                 bundle.get_mut(path).unwrap()[at] ^= 1 << bit;
-                // Only what is cheap to look at: the files around it are untouched.
-                bundle
-                    .retain(|name, _| !name.starts_with("evidence/") || path == "attestation.json");
-                if path == "attestation.json" && (at % 40 != 0 || bit != 3) {
+                // Only what the file is compared with: the attestation alone needs the whole run.
+                bundle.retain(|name, _| {
+                    path == "attestation.json" || name == path || name == MANIFEST
+                });
+                if path == "attestation.json" && (at % 60 != 0 || bit != 3) {
                     continue;
                 }
                 let found = verify(&bundle, Some(&trusted()));
@@ -357,7 +359,7 @@ fn evidence_swapped_for_violating_facts_and_signed_again_changes_the_verdict() {
     let found = wrong(
         &resealed(bundle, &key(1)),
         "run.json",
-        "says the run is pass, judged again it is fail",
+        "judged again it is fail",
     );
     assert!(
         found
@@ -544,8 +546,9 @@ fn a_signature_is_for_this_and_written_in_one_way() {
         wrong(&bundle, SIGNATURE, what);
     };
     let text = String::from_utf8(SEALED.bundle[SIGNATURE].clone()).unwrap();
-    check(text.replace('\n', "\r\n"), "was changed");
-    check(format!("{text}\n"), "was changed");
+    check(text.replace('\n', "\r\n"), "");
+    check(format!("{text}\n"), "");
+    check(text.replacen('\n', " \n", 1), "");
     check(format!("\n{text}"), "");
     check("hello".to_owned(), "is no SSH signature");
     check(String::new(), "is no SSH signature");
@@ -668,6 +671,20 @@ fn a_run_put_in_anothers_place_is_named() {
         &Outside::default(),
     );
     assert!(forked.problems[0].what.contains("the chain forks"));
+}
+
+#[test]
+fn a_run_that_lies_about_an_earlier_one_is_named() {
+    let run = run_of(&sources(""), &facts(&RECORDING.facts)).outline();
+    let honest = [run.clone()];
+    let mut lie = run.clone();
+    lie.controls.pop();
+    let check = |told: &[Run], expected: usize| {
+        let runs = [("a", &run, [].as_slice()), ("b", &run, told)];
+        assert_eq!(trends(runs.into_iter()).len(), expected);
+    };
+    check(&honest, 0);
+    check(&[lie], 1);
 }
 
 #[test]

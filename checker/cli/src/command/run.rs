@@ -129,6 +129,7 @@ pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure
                 only: arguments.only.clone(),
                 resource: arguments.resource.clone(),
             },
+            further: &[],
             signer: &signer,
         })?;
         console.progress_done();

@@ -8,6 +8,7 @@ use checker_core::evidence::chain::{self, Chain, Outside, Placed};
 use checker_core::evidence::manifest::{MANIFEST, Manifest, digest};
 use checker_core::evidence::proof::Proof;
 use checker_core::evidence::verify::{Problem, Verification, verify};
+use checker_core::run::Run;
 use clap::Args;
 use serde_json::json;
 
@@ -104,6 +105,12 @@ pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure
     };
     if !single {
         same_signer(&checked, &mut chain);
+        chain
+            .problems
+            .extend(chain::trends(checked.iter().filter_map(|run| {
+                let outline = run.found.run.as_ref()?;
+                Some((run.name.as_str(), outline, run.found.earlier.as_slice()))
+            })));
     }
     match arguments.format {
         Format::Text => tell(&checked, &chain, console),
@@ -181,6 +188,8 @@ fn check(path: &Path, signers: Option<&AllowedSigners>) -> Result<Checked, Failu
     })?;
     let mut found = verify(&bundle, signers);
     found.problems.splice(0..0, odd);
+    // A year of nights is verified at once; of each only its outline is needed further on.
+    found.run = found.run.map(Run::outline);
     Ok(Checked { name, found })
 }
 

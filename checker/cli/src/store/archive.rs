@@ -53,6 +53,8 @@ pub(crate) struct Recording<'a> {
     pub(crate) run: &'a Run,
     /// All else that it follows from.
     pub(crate) judged: &'a Judged,
+    /// Further reports by name, which a verification does not render again.
+    pub(crate) further: &'a [(&'a str, &'a str)],
     /// Who signs.
     pub(crate) signer: &'a Signer,
 }
@@ -134,6 +136,7 @@ impl Archive {
                 run,
                 judged: recording.judged,
                 earlier: &earlier,
+                further: recording.further,
                 job: &job(),
                 signers: recording.signer.signers.as_deref(),
             },

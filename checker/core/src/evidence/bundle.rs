@@ -38,6 +38,8 @@ pub struct Contents<'a> {
     pub judged: &'a Judged,
     /// The outlines of the runs before it, oldest first.
     pub earlier: &'a [Run],
+    /// Further reports by name, which are kept but not rendered again by a verification.
+    pub further: &'a [(&'a str, &'a str)],
     /// The job that ran the checker.
     pub job: &'a BTreeMap<String, String>,
     /// The signers file, in the lab.
@@ -102,6 +104,9 @@ pub fn seal(contents: Contents<'_>, position: Position, key: &Key) -> Result<Sea
         .into_iter()
         .map(|(name, text)| (name, text.into_bytes()))
         .collect();
+    for (name, text) in contents.further {
+        bundle.insert((*name).to_owned(), (*text).as_bytes().to_vec());
+    }
     for record in contents.facts.records() {
         bundle.insert(
             format!("evidence/{}.json", record.digest),

@@ -3,8 +3,11 @@
 //! In: the manifests of a folder of runs, and the head that was published outside it. Out: which run is missing,
 //! replaced or twice there, and whether the end is proven.
 
+use std::collections::BTreeMap;
+
 use super::manifest::Manifest;
 use super::verify::Problem;
+use crate::run::Run;
 
 /// A run in a chain.
 #[derive(Debug, Clone)]
@@ -49,6 +52,36 @@ pub fn check(mut runs: Vec<Placed>, outside: &Outside) -> Chain {
     }
     chain.end(&runs, outside);
     chain
+}
+
+/// What runs tell of the runs before them, against those runs themselves. Each run comes with its name, its own
+/// outline, and what it tells.
+pub fn trends<'a>(
+    runs: impl Iterator<Item = (&'a str, &'a Run, &'a [Run])> + Clone,
+) -> Vec<Problem> {
+    let known: BTreeMap<&str, &Run> = runs
+        .clone()
+        .map(|(_, run, _)| (run.run_id.as_str(), run))
+        .collect();
+    runs.flat_map(|(name, _, earlier)| {
+        earlier
+            .iter()
+            .filter(|told| {
+                known
+                    .get(told.run_id.as_str())
+                    .is_some_and(|run| *run != *told)
+            })
+            .map(move |told| {
+                Problem::new(
+                    name,
+                    format!(
+                        "tells of run {} what that run does not say itself",
+                        told.run_id
+                    ),
+                )
+            })
+    })
+    .collect()
 }
 
 impl Chain {

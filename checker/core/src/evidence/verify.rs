@@ -299,6 +299,17 @@ impl Verification {
     }
 
     fn compare(&mut self, bundle: &Bundle, files: &[(String, String)], same_tool: bool) {
+        for path in bundle.keys() {
+            let known = path.contains('/')
+                || path == SIGNERS
+                || UNLISTED.contains(&path.as_str())
+                || files.iter().any(|(name, _)| name == path);
+            if !known {
+                self.unproven.push(format!(
+                    "that {path} follows from the evidence: it is not rendered again"
+                ));
+            }
+        }
         for (name, expected) in files {
             let Some(bytes) = bundle.get(name) else {
                 self.wrong(name, "is missing, and every run has it");
@@ -467,7 +478,8 @@ fn differences(recorded: &[u8], expected: &str) -> Vec<String> {
         .filter(|key| recorded.get(*key) != expected.get(*key))
         .map(|key| {
             format!(
-                "says {key} is {}, judged again it is {}",
+                "says {} is {}, judged again it is {}",
+                key.1,
                 word(recorded.get(key)),
                 word(expected.get(key))
             )
@@ -481,7 +493,8 @@ fn differences(recorded: &[u8], expected: &str) -> Vec<String> {
     all
 }
 
-fn verdicts(run: &Value) -> BTreeMap<String, String> {
+/// The verdicts of a run, its controls and its findings, in this order.
+fn verdicts(run: &Value) -> BTreeMap<(u8, String), String> {
     let text = |value: &Value, name: &str| {
         value
             .get(name)
@@ -496,16 +509,19 @@ fn verdicts(run: &Value) -> BTreeMap<String, String> {
             .cloned()
             .unwrap_or_default()
     };
-    let mut verdicts = BTreeMap::from([("the run".to_owned(), text(run, "verdict"))]);
+    let mut verdicts = BTreeMap::from([((0, "the run".to_owned()), text(run, "verdict"))]);
     for control in list(run, "controls") {
         let id = text(&control, "id");
-        verdicts.insert(id.clone(), text(&control, "verdict"));
+        verdicts.insert((1, id.clone()), text(&control, "verdict"));
         for finding in list(&control, "findings") {
             verdicts.insert(
-                format!(
-                    "{id}.{} of {}",
-                    text(&finding, "assertion"),
-                    text(&finding, "resource")
+                (
+                    2,
+                    format!(
+                        "{id}.{} of {}",
+                        text(&finding, "assertion"),
+                        text(&finding, "resource")
+                    ),
                 ),
                 text(&finding, "verdict"),
             );
