@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aws_sdk_cloudwatchlogs::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_cloudwatchlogs::error::SdkError;
 use aws_sdk_cloudwatchlogs::operation::create_log_stream::CreateLogStreamError;
 use aws_sdk_cloudwatchlogs::operation::put_log_events::PutLogEventsError;
@@ -84,8 +85,16 @@ impl Delivery {
             |name| name.replace([':', '*'], "-"),
         );
         Ok(Self {
-            logs: aws_sdk_cloudwatchlogs::Client::new(&config),
-            sns: aws_sdk_sns::Client::new(&config),
+            logs: aws_sdk_cloudwatchlogs::Client::from_conf(
+                aws_sdk_cloudwatchlogs::config::Builder::from(&config)
+                    .retry_partition(every_event_alike("access-log"))
+                    .build(),
+            ),
+            sns: aws_sdk_sns::Client::from_conf(
+                aws_sdk_sns::config::Builder::from(&config)
+                    .retry_partition(every_event_alike("alerts"))
+                    .build(),
+            ),
             topic: settings.alert_topic.clone(),
             group: settings.access_log_group.clone(),
             stream: instance,
@@ -258,6 +267,14 @@ impl From<DeliveryError> for Failure {
             text: error.to_string(),
         }
     }
+}
+
+/// The SDK's clients share a quota of retries, so that after some fifteen events in a row whose calls fail three
+/// times, the next would not be tried again. Here every event has its own few attempts, whatever came before.
+fn every_event_alike(name: &'static str) -> RetryPartition {
+    RetryPartition::custom(name)
+        .token_bucket(TokenBucket::unlimited())
+        .build()
 }
 
 fn measure(assessment: &Assessment) {

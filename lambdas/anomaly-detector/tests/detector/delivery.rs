@@ -210,6 +210,22 @@ async fn three_failures_of_log_and_topic_lose_nothing() {
 }
 
 #[tokio::test]
+async fn a_long_disturbance_gives_every_event_the_same_attempts() {
+    let server = Server::start(State::default()).await;
+    // More retries than the quota that the SDK's clients share by default.
+    for number in 0..20 {
+        {
+            let mut state = server.state.lock().unwrap();
+            (state.failing_logs, state.failing_topic) = (3, 3);
+        }
+        server.handle(&alarming()).await.unwrap();
+        let state = server.state.lock().unwrap();
+        let sent = (state.records.len(), state.published.len());
+        assert_eq!(sent, (number + 1, number + 1));
+    }
+}
+
+#[tokio::test]
 async fn the_failure_of_either_fails_the_invocation_and_the_other_still_goes_out() {
     let server = Server::start(State {
         failing_logs: 4,
