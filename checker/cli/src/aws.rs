@@ -4,14 +4,18 @@
 //! complete (every page) or unseen: a page token that comes twice, a missing member or an error half way
 //! through makes all of it unseen. Nothing here changes anything.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use aws_types::SdkConfig;
+use checker_core::observation::answer::Caller;
 use checker_core::observation::{Answer, Observation, Observed, Origin, Outcome, Unseen};
+use checker_core::shard::Shard;
 
 mod calls;
 mod cloudtrail;
 mod events;
+mod heard;
 mod history;
 mod iam;
 mod kms;
@@ -19,6 +23,9 @@ mod lambda;
 mod logs;
 mod page;
 mod parameters;
+mod patience;
+mod progress;
+mod queue;
 mod schedules;
 mod secretsmanager;
 mod simulate;
@@ -30,15 +37,29 @@ mod tagging;
 mod unseen;
 
 pub(crate) use calls::{Calls, Counter, operation_name};
+pub(crate) use heard::Clock;
+use heard::{Ear, HEARD, Heard};
+pub(crate) use patience::Patience;
+pub(crate) use progress::Progress;
+use queue::Queue;
 pub(crate) use unseen::{incomplete, unseen};
 
-/// How many questions are asked at the same time.
-const CONCURRENT: usize = 8;
+/// How often somebody who waits is told how far it is.
+const TELL: Duration = Duration::from_secs(1);
 
 /// AWS clients with one counter for all calls.
 #[derive(Clone)]
 pub(crate) struct Aws {
     region: String,
+    /// The account that is meant, where it was named.
+    account: Option<String>,
+    /// Why nothing can be asked, if nothing can.
+    denied: Option<Unseen>,
+    /// The share of the population that is judged, where it is not all.
+    shard: Option<Shard>,
+    /// Who asks, once `GetCallerIdentity` has said it.
+    caller: Arc<OnceLock<Caller>>,
+    clock: Clock,
     calls: Arc<Calls>,
     cloudtrail: aws_sdk_cloudtrail::Client,
     events: aws_sdk_eventbridge::Client,
@@ -59,13 +80,16 @@ type Seen = Result<(Answer, Origin), Unseen>;
 
 impl Aws {
     /// Clients of every service that observations need.
-    pub(crate) fn new(config: &SdkConfig) -> Self {
+    pub(crate) fn new(config: &SdkConfig, clock: Clock) -> Self {
         let calls = Arc::new(Calls::default());
         macro_rules! client {
             ($service:ident) => {
                 $service::Client::from_conf(
                     $service::config::Builder::from(config)
+                        // AWS throttles by account and region, so what one learned is not for another.
+                        .retry_partition($service::config::retry::RetryPartition::custom(stringify!($service)).build())
                         .interceptor(calls::Counter::new(&calls))
+                        .interceptor(Ear::new(&clock))
                         .build(),
                 )
             };
@@ -84,8 +108,36 @@ impl Aws {
             lambda: client!(aws_sdk_lambda),
             iam: client!(aws_sdk_iam),
             sts: client!(aws_sdk_sts),
+            account: None,
+            denied: None,
+            shard: None,
+            caller: Arc::default(),
+            clock,
             calls,
         }
+    }
+
+    /// The same, for a named account, and unseen where nothing can be asked there.
+    pub(crate) fn of(mut self, account: Option<String>, denied: Option<Unseen>) -> Self {
+        self.account = account;
+        self.denied = denied;
+        self
+    }
+
+    /// The same, with the share that is judged noted in every origin.
+    pub(crate) fn sharded(mut self, shard: Option<Shard>) -> Self {
+        self.shard = shard;
+        self
+    }
+
+    /// Whether a role can be assumed; what it would be allowed to do is not asked.
+    pub(crate) async fn can_assume(
+        &self,
+        role: &str,
+        external_id: Option<&str>,
+        session: &str,
+    ) -> Result<(), Unseen> {
+        sts::assume(self, role, external_id, session).await
     }
 
     /// What was called so far, retries included.
@@ -93,37 +145,90 @@ impl Aws {
         &self.calls
     }
 
-    /// Asks all questions, a few at a time, and tells `done` after each.
+    /// Asks all questions, a few of every service at a time, and tells how far it is after each and every second.
     pub(crate) async fn observe(
         &self,
         questions: impl IntoIterator<Item = Observation>,
-        mut done: impl FnMut(&Observed),
+        mut tell: impl FnMut(&Progress),
     ) -> Vec<Observed> {
-        let mut waiting = questions.into_iter();
+        let questions: Vec<Observation> = questions.into_iter().collect();
+        let (total, since) = (questions.len(), Instant::now());
+        let mut queue = Queue::of(questions);
         let mut running = tokio::task::JoinSet::new();
         let mut observed = Vec::new();
+        let mut clock = tokio::time::interval(TELL);
         loop {
-            while running.len() < CONCURRENT
-                && let Some(question) = waiting.next()
-            {
+            while let Some(question) = queue.next() {
                 let aws = self.clone();
                 running.spawn(async move { aws.ask(question).await });
             }
-            match running.join_next().await {
-                Some(Ok(answer)) => {
-                    done(&answer);
-                    observed.push(answer);
-                }
-                // A task that was cancelled or panicked leaves its question unasked, and a rule that reads it
-                // finds no answer: Inconclusive.
-                Some(Err(_)) => {}
-                None => return observed,
+            tokio::select! {
+                ended = running.join_next() => match ended {
+                    Some(Ok(answer)) => {
+                        queue.answered(&answer.observation);
+                        observed.push(answer);
+                    }
+                    // A task that was cancelled or panicked leaves its question unasked, and a rule that reads it
+                    // finds no answer: Inconclusive.
+                    Some(Err(_)) => {}
+                    None => return observed,
+                },
+                _ = clock.tick() => {}
             }
+            tell(&Progress {
+                asked: observed.len(),
+                total,
+                calls: self.calls.all(),
+                again: self.calls.again(),
+                listing: self.calls.listing(),
+                elapsed: since.elapsed(),
+            });
         }
     }
 
     async fn ask(&self, observation: Observation) -> Observed {
-        let seen = match &observation {
+        let heard = Arc::new(Heard::new(&self.calls));
+        let mut seen = if let Some(unseen) = &self.denied {
+            Err(unseen.clone())
+        } else {
+            let answer = self.answer(&observation);
+            HEARD.scope(Arc::clone(&heard), answer).await
+        };
+        if let (Observation::Caller, Ok((Answer::Caller(caller), _))) = (&observation, &seen) {
+            match &self.account {
+                Some(meant) if *meant != caller.account => {
+                    seen = Err(unseen::other_account(meant, &caller.account));
+                }
+                // Asked twice, the first answer stands.
+                Some(_) | None => drop(self.caller.set(caller.clone())),
+            }
+        }
+        let (outcome, mut origin) = match seen {
+            Ok((answer, origin)) => (Outcome::Seen(answer), origin),
+            Err(unseen) => (Outcome::Unseen(unseen), Origin::default()),
+        };
+        let (account, arn) = match self.caller.get() {
+            Some(caller) => (Some(caller.account.clone()), Some(caller.arn.clone())),
+            None => (self.account.clone(), None),
+        };
+        origin.shard = self.shard;
+        origin.region.clone_from(&self.region);
+        origin.account = account;
+        origin.caller = arn;
+        heard.write_down(&observation, &mut origin);
+        let outcome = match heard.wrong_clock(&self.clock) {
+            Some(skew) => Outcome::Unseen(unseen::wrong_clock(observation.operation(), skew)),
+            None => outcome,
+        };
+        Observed {
+            observation,
+            origin,
+            outcome,
+        }
+    }
+
+    async fn answer(&self, observation: &Observation) -> Seen {
+        match observation {
             Observation::Caller => sts::caller(self).await,
             Observation::Authorization => iam::authorization(self).await,
             Observation::Secrets => secretsmanager::list(self).await,
@@ -176,21 +281,6 @@ impl Aws {
                 code: "NoProgram".to_owned(),
                 advice: "give the program with --program DIR".to_owned(),
             }),
-        };
-        let (outcome, origin) = match seen {
-            Ok((answer, origin)) => (Outcome::Seen(answer), origin),
-            Err(unseen) => (
-                Outcome::Unseen(unseen),
-                Origin {
-                    region: self.region.clone(),
-                    ..Origin::default()
-                },
-            ),
-        };
-        Observed {
-            observation,
-            origin,
-            outcome,
         }
     }
 
@@ -200,6 +290,7 @@ impl Aws {
             region: self.region.clone(),
             request_ids: request_id.map(str::to_owned).into_iter().collect(),
             pages: 1,
+            ..Origin::default()
         }
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::console::{Console, data};
+use crate::console::{Console, LogFormat, data};
 use crate::failure::Failure;
 
 mod controls;
@@ -12,6 +12,7 @@ mod faults;
 mod iam;
 mod lab;
 mod lambda;
+mod merge;
 mod recorded;
 mod run;
 mod verify;
@@ -20,6 +21,15 @@ mod verify;
 #[derive(Debug, Parser)]
 #[command(name = "checker", version, max_term_width = 100)]
 struct Cli {
+    /// What stderr holds: text, or a JSON object a line.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
 }
@@ -46,6 +56,8 @@ enum Command {
     Iam(iam::Command),
     /// Serve the embedded AWS until interrupted.
     Lab(lab::Arguments),
+    /// Put the runs of several shards, accounts or regions together.
+    Merge(merge::Arguments),
     /// Run the Lambda functions.
     #[command(subcommand)]
     Lambda(lambda::Command),
@@ -58,7 +70,6 @@ enum Command {
 
 /// Reads the command line and does what it says.
 pub(crate) fn main() -> ExitCode {
-    let console = Console::new();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -68,6 +79,7 @@ pub(crate) fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    let console = Console::of(cli.log_format);
     let done = match cli.command {
         Command::Run(arguments) => run::run(&arguments, console),
         Command::Verify(arguments) => verify::run(&arguments, console),
@@ -78,6 +90,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Faults(arguments) => faults::faults(&arguments, console),
         Command::Iam(command) => iam::iam(&command, console),
         Command::Lab(arguments) => lab::lab(&arguments, console),
+        Command::Merge(arguments) => merge::merged(&arguments, console),
         Command::Lambda(command) => lambda::lambda(&command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -94,6 +107,15 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// All controls of a folder, for tests.
+#[cfg(test)]
+pub(crate) fn catalog(
+    folder: &std::path::Path,
+    stage: &str,
+) -> Result<checker_core::control::Catalog, Failure> {
+    controls::load(folder, stage, &[])
 }
 
 /// A runtime for work that waits.

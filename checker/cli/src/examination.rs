@@ -3,9 +3,13 @@
 //! In: the catalogue, the [`Subject`] and a [`Question`]. Out: the facts and the run that they lead to. The nightly
 //! run, the gate and the fault runs all come through here; writing and showing the run is up to them.
 
+use std::sync::Arc;
+
+use aws_types::SdkConfig;
 use checker_core::access::second_opinions;
 use checker_core::control::Catalog;
 use checker_core::judge::{About, judge};
+use checker_core::merge::{PartJudged, SHARD_GAP, merge};
 use checker_core::observation::{
     Answer, Facts, Observation, Observed, Origin, Outcome, Time, Unseen,
 };
@@ -13,11 +17,24 @@ use checker_core::plan;
 use checker_core::population::{Organisation, Setting};
 use checker_core::probe;
 use checker_core::run::{Run, Target};
+use checker_core::shard::Shard;
 use chrono::Utc;
 
-use crate::aws::Aws;
+use crate::aws::{Aws, Clock};
 use crate::console::Console;
+use crate::failure::Failure;
+use crate::places::Place;
 use crate::subject::Subject;
+
+/// How many places are asked at the same time.
+const PLACES: usize = 8;
+
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it should be"
+)]
+mod fail_closed;
 
 /// What is asked of a subject.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +45,8 @@ pub(crate) struct Question<'a> {
     pub(crate) now: Option<Time>,
     /// Whether probes are carried out.
     pub(crate) probes: bool,
+    /// The share of every population that is judged, where it is not all.
+    pub(crate) shard: Option<Shard>,
 }
 
 /// What came of an examination: the run, and all that it follows from besides the controls.
@@ -50,34 +69,184 @@ pub(crate) async fn examine(
     question: &Question<'_>,
     console: Console,
 ) -> Examined {
-    let aws = Aws::new(&subject.config);
-    let mut setting = Setting {
-        stage: question.stage.to_owned(),
-        account: String::new(),
-        region: subject
-            .config
-            .region()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-        now: now(subject, question),
-        organisation: Organisation::default(),
+    let clock = clock(subject, question);
+    let place = Place {
+        account: None,
+        region: region(&subject.config),
+        config: subject.config.clone(),
+        denied: None,
     };
-    let mut facts = observe(catalog, subject, &aws, &mut setting, console).await;
-    let plan = probe::plan(catalog, &setting);
-    let traces = if question.probes {
+    let matter = Matter {
+        target: subject.target,
+        given: subject.given(),
+        notes: subject.notes.clone(),
+        stage: question.stage.to_owned(),
+        now: now(subject, question),
+        finished: question.now,
+        shard: question.shard,
+        loopback: subject.is_loopback(),
+    };
+    let mut asked = ask_place(catalog, &matter, place, clock, console).await;
+    let plan = probe::plan(catalog, &asked.setting);
+    // What is done once is done in the first shard.
+    let traces = if question.probes && asked.setting.judges_once() {
         crate::probe::announce(&plan, console, subject.target == Target::Aws);
-        crate::probe::run(&plan, subject, &setting, &aws, console).await
+        crate::probe::run(&plan, subject, &asked.setting, &asked.aws, console).await
     } else {
         crate::probe::not_run(&plan)
     };
     for trace in traces {
-        facts.insert(trace);
+        asked.facts.insert(trace);
+    }
+    judge_place(catalog, &matter, asked)
+}
+
+/// Asks and judges in several places at the same time, and puts what came of them together.
+pub(crate) async fn examine_places(
+    catalog: Catalog,
+    subject: &Subject,
+    places: Vec<Place>,
+    question: &Question<'_>,
+    console: Console,
+) -> Result<(Examined, Vec<PartJudged>), Failure> {
+    let matter = Arc::new(Matter {
+        target: subject.target,
+        given: subject.given(),
+        notes: subject.notes.clone(),
+        stage: question.stage.to_owned(),
+        now: now(subject, question),
+        finished: question.now,
+        shard: question.shard,
+        loopback: subject.is_loopback(),
+    });
+    let catalog = Arc::new(catalog);
+    let mut waiting = places.into_iter();
+    let mut running = tokio::task::JoinSet::new();
+    let (mut facts, mut runs, mut parts) = (Facts::default(), Vec::new(), Vec::new());
+    loop {
+        while running.len() < PLACES
+            && let Some(place) = waiting.next()
+        {
+            let (catalog, matter) = (Arc::clone(&catalog), Arc::clone(&matter));
+            let clock = clock(subject, question);
+            running.spawn(async move {
+                let mut asked = ask_place(&catalog, &matter, place, clock, console).await;
+                // Probes are for one account and region, where somebody looks on.
+                for trace in crate::probe::not_run(&probe::plan(&catalog, &asked.setting)) {
+                    asked.facts.insert(trace);
+                }
+                judge_place(&catalog, &matter, asked)
+            });
+        }
+        match running.join_next().await {
+            Some(Ok(place)) => {
+                facts.keep(place.facts);
+                runs.push(place.run);
+                parts.push(PartJudged {
+                    setting: place.setting,
+                    about: place.about,
+                });
+            }
+            // A place that is lost without a word would be a pass on nothing.
+            Some(Err(error)) => {
+                return Err(Failure::Broken(format!("failed to judge a place: {error}")));
+            }
+            None => break,
+        }
+    }
+    let run = merge(runs).map_err(|error| Failure::Usage(format!("failed to {error}")))?;
+    Ok((together(facts, run), parts))
+}
+
+/// A run that is put together from others, with the setting and the words of the whole.
+pub(crate) fn together(facts: Facts, run: Run) -> Examined {
+    Examined {
+        facts,
+        setting: setting_of(&run),
+        about: About {
+            target: run.target,
+            finished: run.finished,
+            notes: run.notes.clone(),
+            not_proven: run.not_proven.clone(),
+            api_calls: run.api_calls.clone(),
+        },
+        run,
+    }
+}
+
+/// What is the same in every place.
+struct Matter {
+    target: Target,
+    /// What was given and is not asked: the program, control policies.
+    given: Vec<Observed>,
+    notes: Vec<String>,
+    stage: String,
+    now: Time,
+    /// When it is said to have ended, where that was given.
+    finished: Option<Time>,
+    shard: Option<Shard>,
+    /// Whether AWS is asked at an address of this machine.
+    loopback: bool,
+}
+
+/// What one place answered.
+struct Asked {
+    setting: Setting,
+    aws: Aws,
+    facts: Facts,
+}
+
+async fn ask_place(
+    catalog: &Catalog,
+    matter: &Matter,
+    place: Place,
+    clock: Clock,
+    console: Console,
+) -> Asked {
+    let mut setting = Setting {
+        stage: matter.stage.clone(),
+        account: place.account.clone().unwrap_or_default(),
+        region: place.region,
+        now: matter.now,
+        organisation: Organisation::default(),
+        shard: matter.shard,
+    };
+    let aws = Aws::new(&place.config, clock)
+        .of(place.account, place.denied)
+        .sharded(matter.shard);
+    let facts = observe(
+        catalog,
+        (&matter.given, matter.target == Target::Aws),
+        &aws,
+        &mut setting,
+        console,
+    )
+    .await;
+    Asked {
+        setting,
+        aws,
+        facts,
+    }
+}
+
+fn judge_place(catalog: &Catalog, matter: &Matter, asked: Asked) -> Examined {
+    let Asked {
+        setting,
+        aws,
+        facts,
+    } = asked;
+    let mut notes = matter.notes.clone();
+    match aws.calls().again() {
+        0 => {}
+        again => notes.push(format!(
+            "{again} calls were tried again, after AWS throttled them or failed"
+        )),
     }
     let about = About {
-        target: subject.target,
-        finished: question.now.unwrap_or_else(Utc::now),
-        notes: subject.notes.clone(),
-        not_proven: not_proven(subject),
+        target: matter.target,
+        finished: matter.finished.unwrap_or_else(Utc::now),
+        notes,
+        not_proven: not_proven(matter),
         api_calls: aws.calls().counted(),
     };
     let run = judge(catalog, &facts, &setting, about.clone());
@@ -97,7 +266,12 @@ pub(crate) fn setting_of(run: &Run) -> Setting {
         region: run.region.clone(),
         now: run.started,
         organisation: Organisation::default(),
+        shard: run.shard,
     }
+}
+
+fn region(config: &SdkConfig) -> String {
+    config.region().map(ToString::to_string).unwrap_or_default()
 }
 
 /// The time of judgement: as given, otherwise the clock of what is judged.
@@ -110,18 +284,28 @@ fn now(subject: &Subject, question: &Question<'_>) -> Time {
     }
 }
 
-/// Asks in rounds until the plan has no open question.
+/// The clock that a server's is compared with.
+fn clock(subject: &Subject, question: &Question<'_>) -> Clock {
+    match &subject.lab {
+        Some(lab) => {
+            let clock = lab.clock();
+            Clock::lab(move || clock.now(), question.now)
+        }
+        None => Clock::system(question.now),
+    }
+}
+
+/// Asks in rounds until the plan has no open question; AWS's own opinion of some decisions comes last, where wanted.
 async fn observe(
     catalog: &Catalog,
-    subject: &Subject,
+    (given, opinions): (&[Observed], bool),
     aws: &Aws,
     setting: &mut Setting,
     console: Console,
 ) -> Facts {
     let mut facts = Facts::default();
-    facts.insert(subject.program.clone());
-    if let Some(policies) = &subject.control_policies {
-        facts.insert(policies.clone());
+    for given in given {
+        facts.insert(given.clone());
     }
     for observed in aws.observe([Observation::Caller], |_| {}).await {
         facts.insert(observed);
@@ -129,7 +313,7 @@ async fn observe(
     if let Ok(Answer::Caller(caller)) = facts.get(&Observation::Caller) {
         setting.account.clone_from(&caller.account);
     }
-    let mut opinions = subject.target == Target::Aws;
+    let mut opinions = opinions;
     loop {
         let mut open = plan::next(catalog, &facts, setting);
         if open.is_empty() && opinions {
@@ -140,12 +324,9 @@ async fn observe(
         if open.is_empty() {
             return facts;
         }
-        let mut done = 0_usize;
-        let total = open.len();
         let answers = aws
-            .observe(open.clone(), |_| {
-                done += 1;
-                console.progress(&format!("asked {done} of {total} questions"));
+            .observe(open.clone(), |progress| {
+                console.progress(&progress.to_string());
             })
             .await;
         for observed in answers {
@@ -173,19 +354,29 @@ fn lost(observation: Observation) -> Observed {
     }
 }
 
-fn not_proven(subject: &Subject) -> Vec<String> {
+fn not_proven(matter: &Matter) -> Vec<String> {
     let mut gaps = Vec::new();
-    if subject.target == Target::Aws && subject.is_loopback() {
+    if matter.target == Target::Aws && matter.loopback {
         gaps.push(
             "AWS was asked at a loopback address: whatever answered there is not a live account"
                 .to_owned(),
         );
     }
-    if subject.target == Target::Lab {
-        gaps.push(
+    match matter.target {
+        Target::Lab => gaps.push(
             "the lab is an embedded AWS: a pass says that the program is right, not that an account is"
                 .to_owned(),
-        );
+        ),
+        Target::Aws => gaps.push(
+            "lists of AWS lag behind: what was made in the last five minutes may be missing from them"
+                .to_owned(),
+        ),
+        Target::Plan => {}
+    }
+    if let Some(shard) = matter.shard {
+        gaps.push(format!(
+            "{SHARD_GAP}{shard}: the others hold the rest, and `checker merge` puts them together"
+        ));
     }
     gaps
 }

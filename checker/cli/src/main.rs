@@ -9,6 +9,7 @@ mod console;
 mod examination;
 mod failure;
 mod fault;
+mod places;
 mod policy_files;
 mod probe;
 mod store;

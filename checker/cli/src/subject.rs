@@ -5,11 +5,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_smithy_http_client::tls;
-use aws_smithy_types::retry::RetryConfig;
-use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use checker_core::diagnostic::Diagnostic;
 use checker_core::observation::answer::{self, DeclaredResource, ProgramValue};
@@ -18,6 +15,7 @@ use checker_core::run::Target;
 use checker_lab::program::{Applied, ApplyError, ApplyOptions, Program, ProgramErrors, apply};
 use checker_lab::{Fault, Lab, LabOptions, Replacement};
 
+use crate::aws::{Aws, Clock, Patience};
 use crate::failure::Failure;
 
 /// Type token of a function in the program.
@@ -77,6 +75,8 @@ pub(crate) struct LabSetup {
     pub(crate) faults: Vec<Fault>,
     /// Functions that are played by another executable.
     pub(crate) replace: Vec<Replacement>,
+    /// The program that serves functions that are not built; otherwise this one.
+    pub(crate) stand_in: Option<PathBuf>,
 }
 
 impl Subject {
@@ -103,7 +103,8 @@ impl Subject {
         let mut function = None;
         let mut names = Vec::new();
         for part in programs {
-            let applied = apply_to(&lab, part).await?;
+            let stand_in = setup.stand_in.clone().or(std::env::current_exe().ok());
+            let applied = apply_to(lab.account(), &lab.sdk_config(), part, stand_in).await?;
             notes.extend(notes_on(&applied));
             function = rotation_function(&applied, &setup.stage).or(function);
             names.extend(function_names(&applied));
@@ -124,7 +125,7 @@ impl Subject {
         }
         Ok(Self {
             target: Target::Lab,
-            config: lab.sdk_config(),
+            config: Patience::LAB.applied(lab.sdk_config()),
             program: observed(programs),
             notes,
             control_policies: None,
@@ -134,6 +135,12 @@ impl Subject {
                 setup: setup.clone(),
             }),
         })
+    }
+
+    /// What is given and not asked.
+    pub(crate) fn given(&self) -> Vec<Observed> {
+        let program = std::iter::once(self.program.clone());
+        program.chain(self.control_policies.clone()).collect()
     }
 
     /// Whether what is asked as AWS is on this machine, such as `checker lab`.
@@ -172,26 +179,17 @@ impl Subject {
 
 /// A configuration for a live account, by the usual AWS rules.
 pub(crate) async fn live_config(endpoint: Option<&str>) -> Result<SdkConfig, Failure> {
-    let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest())
-        .http_client(
-            aws_smithy_http_client::Builder::new()
-                .tls_provider(tls::Provider::Rustls(
-                    tls::rustls_provider::CryptoMode::Ring,
-                ))
-                .build_https(),
-        )
-        .retry_config(RetryConfig::standard().with_max_attempts(6))
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(Duration::from_secs(5))
-                .operation_attempt_timeout(Duration::from_secs(20))
-                .operation_timeout(Duration::from_secs(90))
-                .build(),
-        );
+    let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(
+        aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(
+                tls::rustls_provider::CryptoMode::Ring,
+            ))
+            .build_https(),
+    );
     if let Some(endpoint) = endpoint {
         loader = loader.endpoint_url(endpoint);
     }
-    let config = loader.load().await;
+    let config = Patience::LIVE.applied(loader.load().await);
     if config.region().is_none() {
         return Err(Failure::Usage(
             "no AWS region is set (set AWS_REGION, or a region in the profile)".to_owned(),
@@ -229,12 +227,41 @@ pub(crate) async fn empty_lab(setup: &LabSetup) -> Result<Lab, Failure> {
     .map_err(|error| Failure::Broken(format!("failed to {error}")))
 }
 
-async fn apply_to(lab: &Lab, program: &Program) -> Result<Applied, Failure> {
+/// Applies the program to another endpoint on loopback, with the code that applies it to the lab; returns notes.
+pub(crate) async fn apply_onto(setup: &LabSetup, endpoint: &str) -> Result<Vec<String>, Failure> {
+    let subject = Subject::aws(&setup.program, &setup.stage, Some(endpoint)).await?;
+    let config = &subject.config;
+    let asked = Aws::new(config, Clock::system(None))
+        .observe([Observation::Caller], |_| {})
+        .await;
+    let account = asked
+        .into_iter()
+        .find_map(|observed| match observed.outcome {
+            Outcome::Seen(Answer::Caller(caller)) => Some(caller.account),
+            Outcome::Seen(_) | Outcome::Unseen(_) => None,
+        });
+    let account = account
+        .ok_or_else(|| Failure::Usage(format!("`{endpoint}` does not say whose account it is")))?;
+    let mut notes = Vec::new();
+    for folder in stacked(&setup.program) {
+        let part = Program::load(&folder, &setup.stage).map_err(|errors| wrong(&errors))?;
+        let applied = apply_to(&account, config, &part, std::env::current_exe().ok()).await?;
+        notes.extend(notes_on(&applied));
+    }
+    Ok(notes)
+}
+
+async fn apply_to(
+    account: &str,
+    config: &SdkConfig,
+    program: &Program,
+    stand_in: Option<PathBuf>,
+) -> Result<Applied, Failure> {
     let options = ApplyOptions {
-        account: lab.account().to_owned(),
-        stand_in: std::env::current_exe().ok(),
+        account: account.to_owned(),
+        stand_in,
     };
-    apply(program, &lab.sdk_config(), &options)
+    apply(program, config, &options)
         .await
         .map_err(|error| match error {
             ApplyError::Program(errors) => wrong(&errors),

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 
 use cel::Value;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::accept::accept;
 use crate::access::Everyone;
 use crate::control::{Catalog, Check, Control, Filter, Iam, Inspect, Rule};
 use crate::expression::types::Typed as _;
 use crate::expression::{Bindings, Expression, Path, with_deep_stack};
-use crate::observation::{Facts, Observation, Time, Unseen};
+use crate::observation::{Facts, Observation, Time, Unseen, hex};
 use crate::population::{Item, Noun, Reads, Setting};
 use crate::probe;
 use crate::run::{self, ControlRun, Finding, ReachPath, Run, Target};
@@ -66,6 +67,8 @@ pub fn judge(catalog: &Catalog, facts: &Facts, setting: &Setting, about: About) 
         waivers: Vec::new(),
         reach: paths.into_iter().flatten().collect(),
         measurements: probe::measurements(&probe::plan(catalog, setting), facts),
+        shard: setting.shard,
+        parts: Vec::new(),
     };
     accept(&mut run, catalog);
     run.run_id = run.id(facts);
@@ -83,6 +86,8 @@ fn judge_control(
             Check::Inspect(inspect) => {
                 findings.extend(judge_inspect(control, inspect, populations));
             }
+            // What is judged once is judged in the first shard.
+            Check::Iam(_) | Check::Probe(_) if !populations.setting.judges_once() => {}
             Check::Iam(iam) => {
                 let (found, ways) = judge_access(control, iam, populations, target);
                 findings.extend(found);
@@ -95,8 +100,12 @@ fn judge_control(
             )),
         }
     }
-    let verdict = Verdict::over(findings.iter().map(|finding| finding.verdict))
-        .unwrap_or(Verdict::Inconclusive);
+    let nothing = match populations.setting.shard {
+        // Other shards hold its findings.
+        Some(_) => Verdict::NotApplicable,
+        None => Verdict::Inconclusive,
+    };
+    let verdict = Verdict::over(findings.iter().map(|finding| finding.verdict)).unwrap_or(nothing);
     let run = ControlRun {
         id: control.id.clone(),
         title: control.title.clone(),
@@ -287,7 +296,12 @@ pub(crate) struct Populations<'a> {
 /// The members of one population.
 struct Selection<'a> {
     name: String,
+    /// Those that are judged here: all, or those of the shard.
     selected: Result<Vec<&'a Item>, Unseen>,
+    /// How many there are in all shards together.
+    count: usize,
+    /// What all shards must have seen alike: a digest of all members, where there are shards.
+    digest: Option<String>,
     /// ARNs that a second source knows and the list lacks.
     missing: Result<Vec<String>, Unseen>,
     /// Members whose filter could not be evaluated.
@@ -342,7 +356,8 @@ impl<'a> Populations<'a> {
         let filter_reads: Reads = filter_paths(inspect).into_iter().collect();
         if let Some(Ok(items)) = self.items.get(&noun) {
             for item in items {
-                let selected = self.holds(control, inspect, item).unwrap_or(true);
+                let selected = self.setting.judges(&item.resource)
+                    && self.holds(control, inspect, item).unwrap_or(true);
                 for (path, question) in &item.details {
                     if filter_reads.touch(path) || (selected && reads.touch(path)) {
                         questions.push(question.clone());
@@ -364,27 +379,36 @@ impl<'a> Populations<'a> {
                 .collect()
         };
         let mut undecided = Vec::new();
-        let selected = match noun.and_then(|noun| self.items.get(&noun)) {
-            Some(Ok(items)) => Ok(items
-                .iter()
-                .filter(|item| {
-                    self.holds(control, inspect, item)
-                        .unwrap_or_else(|_unevaluable| {
-                            undecided.push(item.resource.clone());
-                            false
-                        })
-                })
-                .collect()),
-            Some(Err(unseen)) => Err(unseen.clone()),
-            None => Err(Unseen {
-                operation: inspect.population.of.clone(),
-                code: "NotAsked".to_owned(),
-                advice: "the population was never put together".to_owned(),
-            }),
-        };
+        let mut selected: Result<Vec<&Item>, Unseen> =
+            match noun.and_then(|noun| self.items.get(&noun)) {
+                Some(Ok(items)) => Ok(items
+                    .iter()
+                    .filter(|item| {
+                        self.holds(control, inspect, item)
+                            .unwrap_or_else(|_unevaluable| {
+                                undecided.push(item.resource.clone());
+                                false
+                            })
+                    })
+                    .collect()),
+                Some(Err(unseen)) => Err(unseen.clone()),
+                None => Err(Unseen {
+                    operation: inspect.population.of.clone(),
+                    code: "NotAsked".to_owned(),
+                    advice: "the population was never put together".to_owned(),
+                }),
+            };
+        let mut digest = None;
+        let count = selected.as_ref().map_or(0, Vec::len);
+        if let (Some(_), Ok(items)) = (self.setting.shard, &mut selected) {
+            digest = Some(digest_of(items));
+            items.retain(|item| self.setting.judges(&item.resource));
+        }
         Selection {
             name: population_name(inspect),
             selected,
+            count,
+            digest,
             missing: match noun {
                 Some(noun) if reconcile => noun.missing_from(self.facts),
                 Some(_) | None => Ok(Vec::new()),
@@ -427,45 +451,41 @@ impl Selection<'_> {
     /// The finding about the population itself: whether it is complete and large enough.
     fn finding(&self, inspect: &Inspect) -> Finding {
         let min = inspect.population.min;
-        let (verdict, says, because) = match &self.selected {
-            Err(unseen) => (
-                Verdict::Inconclusive,
-                format!("{} could not be listed", self.name),
-                vec![unseen.to_string()],
-            ),
-            Ok(items) => {
-                let mut gaps = Vec::new();
-                match &self.missing {
-                    Ok(missing) => gaps.extend(
-                        missing
-                            .iter()
-                            .map(|arn| format!("a second source knows {arn}, the list lacks it")),
-                    ),
-                    Err(unseen) => gaps.push(unseen.to_string()),
-                }
-                gaps.extend(
-                    self.undecided
+        let (verdict, says, because) = if let Err(unseen) = &self.selected {
+            let says = format!("{} could not be listed", self.name);
+            (Verdict::Inconclusive, says, vec![unseen.to_string()])
+        } else {
+            let found = self.count;
+            let mut gaps = Vec::new();
+            match &self.missing {
+                Ok(missing) => gaps.extend(
+                    missing
                         .iter()
-                        .map(|resource| format!("whether {resource} belongs to it is not known")),
-                );
-                if items.len() < min {
-                    gaps.push(format!("at least {min} must exist, {} found", items.len()));
-                }
-                let says = match &inspect.population.reconcile {
-                    Some(source) => format!(
-                        "{} are complete: {} found, reconciled with {source}",
-                        self.name,
-                        items.len()
-                    ),
-                    None => format!("{}: {} found", self.name, items.len()),
-                };
-                let verdict = if gaps.is_empty() {
-                    Verdict::Pass
-                } else {
-                    Verdict::Inconclusive
-                };
-                (verdict, says, gaps)
+                        .map(|arn| format!("a second source knows {arn}, the list lacks it")),
+                ),
+                Err(unseen) => gaps.push(unseen.to_string()),
             }
+            gaps.extend(
+                self.undecided
+                    .iter()
+                    .map(|resource| format!("whether {resource} belongs to it is not known")),
+            );
+            if found < min {
+                gaps.push(format!("at least {min} must exist, {found} found"));
+            }
+            let says = match &inspect.population.reconcile {
+                Some(source) => format!(
+                    "{} are complete: {found} found, reconciled with {source}",
+                    self.name,
+                ),
+                None => format!("{}: {found} found", self.name),
+            };
+            let verdict = if gaps.is_empty() {
+                Verdict::Pass
+            } else {
+                Verdict::Inconclusive
+            };
+            (verdict, says, gaps)
         };
         Finding {
             assertion: inspect.id.clone(),
@@ -476,10 +496,20 @@ impl Selection<'_> {
             evidence: self.sources.clone(),
             source: inspect.source.to_string(),
             count: None,
-            digest: None,
+            digest: self.digest.clone(),
             waiver: None,
         }
     }
+}
+
+/// SHA-256 over the members of a population, one a line.
+fn digest_of(items: &[&Item]) -> String {
+    let mut hash = Sha256::new();
+    for item in items {
+        hash.update(item.resource.as_bytes());
+        hash.update(b"\n");
+    }
+    hex(&hash.finalize())
 }
 
 fn population_name(inspect: &Inspect) -> String {

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::population::Setting;
+use crate::shard::Shard;
+
 pub mod answer;
 pub mod authorization;
 pub mod call;
@@ -191,6 +194,24 @@ pub struct Origin {
     pub request_ids: Vec<String>,
     /// How many pages there were.
     pub pages: u32,
+    /// The account asked, twelve digits, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Who asked, ARN, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
+    /// The server's `Date` on the last answer, to the second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<Time>,
+    /// The server's clock minus ours in whole seconds, the largest of all answers either way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_skew_seconds: Option<i64>,
+    /// The share of the population that it was asked for, where that is not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// The parameters of the request (the first page's), where the question does not hold them itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Value>,
 }
 
 /// One question with what came of it.
@@ -229,6 +250,8 @@ impl Observed {
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     records: BTreeMap<Observation, Recorded>,
+    /// Records of other parts of the run, which answer no question here.
+    others: Vec<Recorded>,
 }
 
 /// An observed answer with the text and digest that go into evidence.
@@ -280,9 +303,35 @@ impl Facts {
         self.records.get(observation).map(|r| r.digest.as_str())
     }
 
-    /// All records, ordered by question.
+    /// All records: those that answer questions, by question, then those of other parts.
     pub fn records(&self) -> impl Iterator<Item = &Recorded> {
-        self.records.values()
+        self.records.values().chain(&self.others)
+    }
+
+    /// What was asked in one account, region and shard, and what is the same in all.
+    #[must_use]
+    pub fn of_part(&self, setting: &Setting) -> Self {
+        let mut own = Self::default();
+        for record in self.records() {
+            let origin = &record.observed.origin;
+            let common = origin.region.is_empty();
+            let account = origin.account.as_deref().unwrap_or_default();
+            if common
+                || (account == setting.account
+                    && origin.region == setting.region
+                    && origin.shard == setting.shard)
+            {
+                let question = record.observed.observation.clone();
+                own.records.insert(question, record.clone());
+            }
+        }
+        own
+    }
+
+    /// Keeps the records of another part of the run: they are evidence, and answer no question here.
+    pub fn keep(&mut self, part: Self) {
+        self.others
+            .extend(part.records.into_values().chain(part.others));
     }
 
     /// Asks again from a set of evidence texts. Errors name the text that could not be read.
@@ -297,7 +346,14 @@ impl Facts {
                     line: error.line(),
                     column: error.column(),
                 })?;
-            facts.insert(observed);
+            if facts.asked(&observed.observation) {
+                // The same question in another account, region or shard.
+                let mut other = Self::default();
+                other.insert(observed);
+                facts.keep(other);
+            } else {
+                facts.insert(observed);
+            }
         }
         Ok(facts)
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::control::{NameDecl, PopulationDecl, Vocabulary};
 use crate::expression::types::{Field, Type, Typed};
 use crate::observation::{Facts, Observation, Time, Unseen};
+use crate::shard::Shard;
 
 pub(crate) use grant::fits;
 
@@ -54,9 +55,22 @@ pub struct Setting {
     pub now: Time,
     /// The names that this organisation uses.
     pub organisation: Organisation,
+    /// The share of every population that is judged, where it is not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
 }
 
 impl Setting {
+    /// Whether what is judged once, such as a probe, is judged in this run: in the first shard.
+    pub fn judges_once(&self) -> bool {
+        self.shard.is_none_or(|shard| shard.number() == 1)
+    }
+
+    /// Whether a resource, or anything else with a name, is judged in this run.
+    pub(crate) fn judges(&self, name: &str) -> bool {
+        self.shard.is_none_or(|shard| shard.holds(name))
+    }
+
     /// ARN of the anomaly detector.
     fn detector_arn(&self) -> String {
         let name = self.organisation.detector(&self.stage);

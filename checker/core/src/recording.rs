@@ -126,6 +126,7 @@ impl Recording {
             region: self.region.clone(),
             now: self.now,
             organisation: Organisation::default(),
+            shard: None,
         }
     }
 

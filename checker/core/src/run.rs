@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::json;
 use crate::observation::{Facts, Time, hex};
+use crate::shard::Shard;
 use crate::verdict::Verdict;
 
 /// Above this many findings the passed ones of a rule become one entry.
@@ -67,6 +68,29 @@ pub struct Run {
     /// What probes measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub measurements: Vec<Measurement>,
+    /// The share of every population that was judged, where it was not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// The accounts, regions and shards that this run is put together from, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+}
+
+/// A run that is part of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// The account, twelve digits; empty when it could not be found out.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// The share, where the place was cut into several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// The time at which it was judged.
+    pub started: Time,
+    /// Its own id.
+    pub run_id: String,
 }
 
 /// A waiver as reports show it.

@@ -88,6 +88,7 @@ fn judged() -> Judged {
             region: RECORDING.region.clone(),
             now: RECORDING.now,
             organisation: Organisation::default(),
+            shard: None,
         },
         about: About {
             target: Target::Lab,
@@ -98,6 +99,7 @@ fn judged() -> Judged {
         },
         only: Vec::new(),
         resource: None,
+        parts: Vec::new(),
     }
 }
 

@@ -122,6 +122,7 @@ fn main() {
         region: recording.region.clone(),
         now: recording.now,
         organisation: Organisation::default(),
+        shard: None,
     };
     let facts = facts(&recording.facts);
     let mut trials = vec![

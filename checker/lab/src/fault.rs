@@ -1,11 +1,13 @@
 //! Faults on request: how a client proves that it survives AWS's bad days.
 //!
-//! A fault belongs to one operation (`secretsmanager:ListSecrets`) or to all of a
-//! service (`secretsmanager:*`), and strikes every call or a number of them. The
-//! text form is `secretsmanager:ListSecrets=access-denied*2`.
+//! A fault belongs to one operation (`secretsmanager:ListSecrets`), to all of a
+//! service (`secretsmanager:*`) or to everything (`*:*`), and strikes every call or a number of them. The
+//! text form is `secretsmanager:ListSecrets=access-denied*2`; `*:*=throttled@50` throttles what is
+//! more than 50 calls a second.
 
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use serde_json::{Map, Value};
 
@@ -18,6 +20,8 @@ pub enum FaultKind {
     AccessDenied,
     /// The call is throttled.
     Throttled,
+    /// Calls beyond this many a second are throttled, after a burst of as many.
+    ThrottledAbove(u32),
     /// The service fails with status 500.
     ServerError,
     /// No answer ever comes.
@@ -32,14 +36,18 @@ pub enum FaultKind {
     EmptyPageWithToken,
     /// The body breaks off in its middle.
     MalformedBody,
-    /// A list in the answer is a text.
+    /// A list in the answer, or else its first member, has another type.
     WrongType,
+    /// The answer's date is an hour ahead.
+    ClockSkew,
+    /// The signature is refused as too old, as it is when the caller's clock is wrong.
+    SignatureExpired,
 }
 
 /// A fault of one operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The service's IAM prefix: `secretsmanager`, `tag`.
+    /// The service's IAM prefix: `secretsmanager`, `tag`; `*` for all services.
     pub service: String,
     /// The operation's name, or `*` for all of the service.
     pub operation: String,
@@ -78,10 +86,38 @@ pub enum FaultError {
 /// The faults of a lab; shared, so that a test can plant them while it runs.
 #[derive(Debug, Default)]
 pub struct Faults {
-    planted: Mutex<Vec<Fault>>,
+    planted: Mutex<Vec<Planted>>,
 }
 
-const KINDS: [(&str, FaultKind); 10] = [
+/// A fault with what it remembers.
+#[derive(Debug)]
+struct Planted {
+    fault: Fault,
+    bucket: Bucket,
+}
+
+/// The calls that a rate still lets through: full at first, refilled as time passes.
+#[derive(Debug)]
+struct Bucket {
+    calls: f64,
+    since: Instant,
+}
+
+impl Bucket {
+    /// Lets one call through, or not.
+    fn take(&mut self, rate: u32, now: Instant) -> bool {
+        let refill = now.duration_since(self.since).as_secs_f64() * f64::from(rate);
+        self.calls = (self.calls + refill).min(f64::from(rate));
+        self.since = now;
+        let through = self.calls >= 1.0;
+        if through {
+            self.calls -= 1.0;
+        }
+        through
+    }
+}
+
+const KINDS: [(&str, FaultKind); 12] = [
     ("access-denied", FaultKind::AccessDenied),
     ("throttled", FaultKind::Throttled),
     ("server-error", FaultKind::ServerError),
@@ -92,10 +128,23 @@ const KINDS: [(&str, FaultKind); 10] = [
     ("empty-page-with-token", FaultKind::EmptyPageWithToken),
     ("malformed-body", FaultKind::MalformedBody),
     ("wrong-type", FaultKind::WrongType),
+    ("clock-skew", FaultKind::ClockSkew),
+    ("signature-expired", FaultKind::SignatureExpired),
 ];
 
 fn known() -> String {
-    KINDS.map(|(name, _)| name).join(", ")
+    format!("{}, throttled@N", KINDS.map(|(name, _)| name).join(", "))
+}
+
+fn kind_named(text: &str) -> Option<FaultKind> {
+    if let Some(rate) = text.strip_prefix("throttled@") {
+        let rate = rate.parse().ok().filter(|rate| *rate > 0)?;
+        return Some(FaultKind::ThrottledAbove(rate));
+    }
+    KINDS
+        .iter()
+        .find(|(name, _)| *name == text)
+        .map(|(_, kind)| *kind)
 }
 
 impl FromStr for Fault {
@@ -109,17 +158,14 @@ impl FromStr for Fault {
             None => (what, None),
             Some((kind, times)) => (kind, Some(times.parse().map_err(|_| form())?)),
         };
-        let kind = KINDS
-            .iter()
-            .find(|(name, _)| *name == kind)
-            .map(|(_, kind)| *kind)
-            .ok_or_else(|| FaultError::Kind {
-                text: text.to_owned(),
-                kind: kind.to_owned(),
-            })?;
-        let served = crate::catalog::by_prefix(service)
-            .and_then(|service| service.model().ok())
-            .is_some_and(|model| operation == "*" || model.operations.contains_key(operation));
+        let kind = kind_named(kind).ok_or_else(|| FaultError::Kind {
+            text: text.to_owned(),
+            kind: kind.to_owned(),
+        })?;
+        let served = place == "*:*"
+            || crate::catalog::by_prefix(service)
+                .and_then(|service| service.model().ok())
+                .is_some_and(|model| operation == "*" || model.operations.contains_key(operation));
         if !served {
             return Err(FaultError::Unserved {
                 text: text.to_owned(),
@@ -141,7 +187,13 @@ impl Faults {
         self.planted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(fault);
+            .push(Planted {
+                bucket: Bucket {
+                    calls: f64::INFINITY,
+                    since: Instant::now(),
+                },
+                fault,
+            });
     }
 
     /// Takes all faults away.
@@ -155,11 +207,17 @@ impl Faults {
     /// The fault that strikes this call, counted down.
     pub(crate) fn strike(&self, service: &str, operation: &str) -> Option<FaultKind> {
         let mut planted = self.planted.lock().unwrap_or_else(PoisonError::into_inner);
-        let fault = planted.iter_mut().find(|fault| {
-            fault.service == service
+        let Planted { fault, bucket } = planted.iter_mut().find(|planted| {
+            let fault = &planted.fault;
+            (fault.service == service || fault.service == "*")
                 && (fault.operation == operation || fault.operation == "*")
                 && fault.times != Some(0)
         })?;
+        if let FaultKind::ThrottledAbove(rate) = fault.kind
+            && bucket.take(rate, Instant::now())
+        {
+            return None;
+        }
         if let Some(times) = &mut fault.times {
             *times -= 1;
         }
@@ -183,8 +241,10 @@ pub(crate) fn damage(
     };
     match kind {
         FaultKind::TruncatedPage => {
+            let last = !object.contains_key(&page.token);
             if let Some(Value::Array(rows)) = object.get_mut(&page.items) {
-                let half = rows.len() / 2;
+                // A list of one has no middle to end in.
+                let half = if last { rows.len().min(1) } else { 0 }.max(rows.len() / 2);
                 rows.truncate(half);
             }
             object.remove(&page.token);
@@ -207,16 +267,38 @@ pub(crate) fn damage(
         }
         FaultKind::AccessDenied
         | FaultKind::Throttled
+        | FaultKind::ThrottledAbove(_)
         | FaultKind::ServerError
         | FaultKind::Hang
         | FaultKind::Reset
         | FaultKind::MalformedBody
-        | FaultKind::WrongType => {}
+        | FaultKind::WrongType
+        | FaultKind::ClockSkew
+        | FaultKind::SignatureExpired => {}
     }
 }
 
-/// The name of the list in an operation's output, for a fault of type.
-pub(crate) fn list_member(model: &Model, operation: &Operation) -> Option<String> {
+/// Gives a member of an answer another type: a list becomes a text; without a list, the first member becomes a list.
+pub(crate) fn mistype(model: &Model, operation: &Operation, answer: &mut Value) {
+    let Some(object) = answer.as_object_mut() else {
+        return;
+    };
+    if let Some(list) = list_member(model, operation) {
+        object.insert(list, Value::from("unexpected"));
+        return;
+    }
+    let first = operation
+        .output
+        .as_ref()
+        .and_then(|output| model.shape(&output.shape))
+        .and_then(|shape| shape.members.keys().next().cloned());
+    if let Some(first) = object.keys().next().cloned().or(first) {
+        object.insert(first, Value::from(vec!["unexpected"]));
+    }
+}
+
+/// The name of the list in an operation's output.
+fn list_member(model: &Model, operation: &Operation) -> Option<String> {
     let shape = model.shape(&operation.output.as_ref()?.shape)?;
     shape
         .members

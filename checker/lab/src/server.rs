@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -144,12 +144,15 @@ async fn exchange(
         Some(
             FaultKind::AccessDenied
             | FaultKind::Throttled
+            | FaultKind::ThrottledAbove(_)
             | FaultKind::ServerError
             | FaultKind::TruncatedPage
             | FaultKind::RepeatedToken
             | FaultKind::EmptyPageWithToken
             | FaultKind::MalformedBody
-            | FaultKind::WrongType,
+            | FaultKind::WrongType
+            | FaultKind::ClockSkew
+            | FaultKind::SignatureExpired,
         )
         | None => {}
     }
@@ -175,9 +178,19 @@ async fn exchange(
         Ok(broken(struck, codec, model, operation, answer, encoded))
     });
     match encoded {
-        Ok(encoded) => Outcome::Answer(encoded),
+        Ok(encoded) => Outcome::Answer(skewed(struck, now, encoded)),
         Err(error) => refuse(Some(model), &error),
     }
+}
+
+/// Sets the date of an answer an hour ahead where the fault says so.
+fn skewed(struck: Option<FaultKind>, now: DateTime<Utc>, mut encoded: Encoded) -> Encoded {
+    if struck == Some(FaultKind::ClockSkew)
+        && let Some(later) = now.checked_add_signed(TimeDelta::hours(1))
+    {
+        encoded.headers.push(("date".to_owned(), http_date(later)));
+    }
+    encoded
 }
 
 /// What is known about a call besides its input.
@@ -259,7 +272,16 @@ fn long_poll(call: &Call<'_>) -> Duration {
 fn refusal(kind: FaultKind, call: &Call<'_>) -> Option<ApiError> {
     match kind {
         FaultKind::AccessDenied => Some(denied(call.caller, call)),
-        FaultKind::Throttled => Some(ApiError::new("ThrottlingException", "Rate exceeded")),
+        FaultKind::Throttled | FaultKind::ThrottledAbove(_) => {
+            Some(ApiError::new("ThrottlingException", "Rate exceeded"))
+        }
+        FaultKind::SignatureExpired => Some(
+            ApiError::new(
+                "InvalidSignatureException",
+                "Signature expired: it is now earlier than it may be",
+            )
+            .with_status(403),
+        ),
         FaultKind::ServerError => Some(
             ApiError::new("InternalServerError", "an internal error occurred").with_status(500),
         ),
@@ -269,7 +291,8 @@ fn refusal(kind: FaultKind, call: &Call<'_>) -> Option<ApiError> {
         | FaultKind::RepeatedToken
         | FaultKind::EmptyPageWithToken
         | FaultKind::MalformedBody
-        | FaultKind::WrongType => None,
+        | FaultKind::WrongType
+        | FaultKind::ClockSkew => None,
     }
 }
 
@@ -302,11 +325,7 @@ fn broken(
             encoded.body.truncate(half.max(1));
         }
         Some(FaultKind::WrongType) => {
-            let list = fault::list_member(model, operation);
-            let held = answer.as_object_mut().zip(list);
-            if let Some((object, list)) = held {
-                object.insert(list, Value::from("unexpected"));
-            }
+            fault::mistype(model, operation, &mut answer);
             encoded.body = match codec {
                 Codec::Json | Codec::Rest => answer.to_string().into_bytes(),
                 Codec::Query => b"<unexpected/>".to_vec(),
@@ -315,12 +334,15 @@ fn broken(
         Some(
             FaultKind::AccessDenied
             | FaultKind::Throttled
+            | FaultKind::ThrottledAbove(_)
             | FaultKind::ServerError
             | FaultKind::Hang
             | FaultKind::Reset
             | FaultKind::TruncatedPage
             | FaultKind::RepeatedToken
-            | FaultKind::EmptyPageWithToken,
+            | FaultKind::EmptyPageWithToken
+            | FaultKind::ClockSkew
+            | FaultKind::SignatureExpired,
         )
         | None => {}
     }
@@ -373,18 +395,22 @@ fn response(encoded: Encoded, now: DateTime<Utc>, request_id: &str) -> Response<
     if let Ok(status) = http::StatusCode::from_u16(encoded.status) {
         *response.status_mut() = status;
     }
-    let date = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let fixed = [
-        ("date".to_owned(), date),
+        ("date".to_owned(), http_date(now)),
         ("x-amzn-requestid".to_owned(), request_id.to_owned()),
     ];
-    for (name, value) in encoded.headers.into_iter().chain(fixed) {
+    // What an answer says itself comes last and stands.
+    for (name, value) in fixed.into_iter().chain(encoded.headers) {
         let name = http::HeaderName::try_from(name);
         if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
             response.headers_mut().insert(name, value);
         }
     }
     response
+}
+
+fn http_date(at: DateTime<Utc>) -> String {
+    at.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 #[cfg(test)]

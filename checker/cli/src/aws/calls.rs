@@ -1,4 +1,4 @@
-//! Counts what the checker asks of AWS, by operation, retries included.
+//! Counts what the checker asks of AWS, by operation, retries included, and how far the open lists are.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,25 +7,68 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use aws_smithy_runtime_api::client::retries::RequestAttempts;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
 /// Calls by operation, `secretsmanager:ListSecrets`.
 #[derive(Debug, Default)]
-pub(crate) struct Calls(Mutex<BTreeMap<String, u64>>);
+pub(crate) struct Calls(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    by_operation: BTreeMap<String, u64>,
+    again: u64,
+    /// Rows of the lists that are being read.
+    rows: BTreeMap<String, u64>,
+}
 
 impl Calls {
     /// The counts so far.
     pub(crate) fn counted(&self) -> BTreeMap<String, u64> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.note(|counts| counts.by_operation.clone())
     }
 
-    fn count(&self, operation: String) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(operation).or_default() += 1;
+    /// All calls so far.
+    pub(crate) fn all(&self) -> u64 {
+        self.note(|counts| counts.by_operation.values().sum())
+    }
+
+    /// Calls that were tried again.
+    pub(crate) fn again(&self) -> u64 {
+        self.note(|counts| counts.again)
+    }
+
+    /// The list that is being read and has most rows.
+    pub(super) fn listing(&self) -> Option<(String, u64)> {
+        self.note(|counts| {
+            let longest = counts.rows.iter().max_by_key(|(_, rows)| **rows)?;
+            Some((longest.0.clone(), *longest.1))
+        })
+    }
+
+    /// Notes how many rows a list has so far; `None` once it is read.
+    pub(super) fn reading(&self, operation: &str, rows: Option<usize>) {
+        self.note(|counts| match rows {
+            Some(rows) => {
+                let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+                counts.rows.insert(operation.to_owned(), rows);
+            }
+            None => {
+                counts.rows.remove(operation);
+            }
+        });
+    }
+
+    fn count(&self, operation: String, attempt: u32) {
+        self.note(|counts| {
+            *counts.by_operation.entry(operation).or_default() += 1;
+            counts.again += u64::from(attempt > 1);
+        });
+    }
+
+    fn note<T>(&self, note: impl FnOnce(&mut Counts) -> T) -> T {
+        note(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -53,7 +96,11 @@ impl Intercept for Counter {
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let Some(metadata) = bag.load::<Metadata>() {
-            self.0.count(operation_name(metadata));
+            let operation = operation_name(metadata);
+            let attempt = bag
+                .load::<RequestAttempts>()
+                .map_or(1, RequestAttempts::attempts);
+            self.0.count(operation, attempt);
         }
         Ok(())
     }

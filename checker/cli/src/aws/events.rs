@@ -7,7 +7,7 @@ use aws_sdk_eventbridge::types::{RetryPolicy, RuleState, Target};
 use checker_core::observation::answer::{EventRule, EventTarget};
 use checker_core::observation::{Answer, Origin};
 
-use super::page::{Page, every};
+use super::page::{Page, confirmed};
 use super::unseen::{incomplete, unseen};
 use super::{Aws, Seen};
 
@@ -45,11 +45,12 @@ pub(super) async fn rule(aws: &Aws, name: &str) -> Seen {
 /// `ListTargetsByRule`, every page. A rule that is gone has no first page.
 pub(super) async fn targets(aws: &Aws, rule: &str) -> Seen {
     let operation = "events:ListTargetsByRule";
-    let pages = every(operation, &aws.region, |token| async move {
+    let pages = confirmed(operation, &aws.region, |token, size| async move {
         let output = match aws
             .events
             .list_targets_by_rule()
             .rule(rule)
+            .limit(size.unwrap_or(100))
             .set_next_token(token)
             .send()
             .await

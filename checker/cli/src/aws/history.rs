@@ -5,7 +5,7 @@ use aws_sdk_cloudtrail::types::{LookupAttribute, LookupAttributeKey};
 use checker_core::observation::call::SecretCall;
 use checker_core::observation::{Answer, Unseen};
 
-use super::page::{Page, every};
+use super::page::{Page, confirmed};
 use super::unseen::{incomplete, unseen};
 use super::{Aws, Seen};
 
@@ -19,12 +19,12 @@ pub(super) async fn calls(aws: &Aws, event: &str) -> Seen {
         .build()
         .map_err(|_error| incomplete(operation, "LookupAttributes"))?;
     let attribute = &attribute;
-    let (mut rows, origin) = every(operation, &aws.region, |token| async move {
+    let (mut rows, origin) = confirmed(operation, &aws.region, |token, size| async move {
         let output = aws
             .cloudtrail
             .lookup_events()
             .lookup_attributes(attribute.clone())
-            .max_results(50)
+            .max_results(size.unwrap_or(50).min(50))
             .set_next_token(token)
             .send()
             .await

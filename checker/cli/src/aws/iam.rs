@@ -7,8 +7,9 @@ use aws_sdk_iam::operation::get_account_authorization_details::GetAccountAuthori
 use aws_sdk_iam::types::{AttachedPolicy, PolicyDetail, Tag};
 use checker_core::observation::authorization::{Authorization, Group, ManagedPolicy, Principal};
 use checker_core::observation::{Answer, Unseen};
+use serde::Serialize;
 
-use super::page::{Page, every};
+use super::page::{Page, confirmed};
 use super::unseen::{incomplete, unseen};
 use super::{Aws, Seen};
 
@@ -16,11 +17,11 @@ const OPERATION: &str = "iam:GetAccountAuthorizationDetails";
 
 /// `GetAccountAuthorizationDetails`, every page.
 pub(super) async fn authorization(aws: &Aws) -> Seen {
-    let (pages, origin) = every(OPERATION, &aws.region, |token| async move {
+    let (parts, origin) = confirmed(OPERATION, &aws.region, |token, size| async move {
         let output = aws
             .iam
             .get_account_authorization_details()
-            .max_items(1000)
+            .max_items(size.unwrap_or(1000))
             .set_marker(token)
             .send()
             .await
@@ -32,20 +33,33 @@ pub(super) async fn authorization(aws: &Aws) -> Seen {
         Ok(Page {
             next: next.filter(|_| output.is_truncated()),
             request_id: output.request_id().map(str::to_owned),
-            rows: vec![output],
+            rows: parts(&output)?,
         })
     })
     .await?;
     let mut all = Authorization::default();
-    for page in &pages {
-        add(&mut all, page)?;
+    for part in parts {
+        match part {
+            Part::Principal(principal) => all.principals.push(principal),
+            Part::Group(group) => all.groups.push(group),
+            Part::Policy(policy) => all.policies.push(policy),
+        }
     }
     Ok((Answer::Authorization(all), origin))
 }
 
-fn add(all: &mut Authorization, page: &Details) -> Result<(), Unseen> {
+/// One row of the list.
+#[derive(Serialize)]
+enum Part {
+    Principal(Principal),
+    Group(Group),
+    Policy(ManagedPolicy),
+}
+
+fn parts(page: &Details) -> Result<Vec<Part>, Unseen> {
+    let mut all = Vec::new();
     for role in page.role_detail_list() {
-        all.principals.push(Principal {
+        all.push(Part::Principal(Principal {
             arn: text(role.arn(), "Arn")?,
             name: text(role.role_name(), "RoleName")?,
             trust: Some(document(
@@ -60,10 +74,10 @@ fn add(all: &mut Authorization, page: &Details) -> Result<(), Unseen> {
                 .map(|it| text(it.permissions_boundary_arn(), "PermissionsBoundaryArn"))
                 .transpose()?,
             tags: tags(role.tags()),
-        });
+        }));
     }
     for user in page.user_detail_list() {
-        all.principals.push(Principal {
+        all.push(Part::Principal(Principal {
             arn: text(user.arn(), "Arn")?,
             name: text(user.user_name(), "UserName")?,
             trust: None,
@@ -75,14 +89,14 @@ fn add(all: &mut Authorization, page: &Details) -> Result<(), Unseen> {
                 .map(|it| text(it.permissions_boundary_arn(), "PermissionsBoundaryArn"))
                 .transpose()?,
             tags: tags(user.tags()),
-        });
+        }));
     }
     for group in page.group_detail_list() {
-        all.groups.push(Group {
+        all.push(Part::Group(Group {
             name: text(group.group_name(), "GroupName")?,
             inline: inline(group.group_policy_list())?,
             attached: attached(group.attached_managed_policies())?,
-        });
+        }));
     }
     for policy in page.policies() {
         let version = policy
@@ -90,13 +104,13 @@ fn add(all: &mut Authorization, page: &Details) -> Result<(), Unseen> {
             .iter()
             .find(|version| version.is_default_version())
             .ok_or_else(|| incomplete(OPERATION, "PolicyVersionList"))?;
-        all.policies.push(ManagedPolicy {
+        all.push(Part::Policy(ManagedPolicy {
             arn: text(policy.arn(), "Arn")?,
             name: text(policy.policy_name(), "PolicyName")?,
             document: document(version.document(), "Document")?,
-        });
+        }));
     }
-    Ok(())
+    Ok(all)
 }
 
 fn inline(policies: &[PolicyDetail]) -> Result<BTreeMap<String, String>, Unseen> {

@@ -9,18 +9,18 @@ use aws_sdk_kms::types::GrantListEntry;
 use checker_core::observation::answer::{Key, KeyAlias, KeyGrant, ListedKey};
 use checker_core::observation::{Answer, Unseen};
 
-use super::page::{Page, every};
+use super::page::{Page, confirmed};
 use super::unseen::{incomplete, unseen};
 use super::{Aws, Seen};
 
 /// `ListAliases`, every page.
 pub(super) async fn aliases(aws: &Aws) -> Seen {
     let operation = "kms:ListAliases";
-    let (rows, origin) = every(operation, &aws.region, |token| async move {
+    let (rows, origin) = confirmed(operation, &aws.region, |token, size| async move {
         let output = aws
             .kms
             .list_aliases()
-            .limit(100)
+            .limit(size.unwrap_or(100))
             .set_marker(token)
             .send()
             .await
@@ -127,11 +127,11 @@ pub(super) async fn policy(aws: &Aws, id: &str) -> Seen {
 /// `ListKeys`, every page.
 pub(super) async fn keys(aws: &Aws) -> Seen {
     let operation = "kms:ListKeys";
-    let (rows, origin) = every(operation, &aws.region, |token| async move {
+    let (rows, origin) = confirmed(operation, &aws.region, |token, size| async move {
         let output = aws
             .kms
             .list_keys()
-            .limit(1000)
+            .limit(size.unwrap_or(1000))
             .set_marker(token)
             .send()
             .await
@@ -167,12 +167,12 @@ pub(super) async fn keys(aws: &Aws) -> Seen {
 /// `ListGrants`, every page; `None` when KMS does not know the key.
 pub(super) async fn grants(aws: &Aws, id: &str) -> Seen {
     let operation = "kms:ListGrants";
-    let listed = every(operation, &aws.region, |token| async move {
+    let listed = confirmed(operation, &aws.region, |token, size| async move {
         let request = aws
             .kms
             .list_grants()
             .key_id(id)
-            .limit(100)
+            .limit(size.unwrap_or(100))
             .set_marker(token);
         let output = match request.send().await {
             Ok(output) => output,

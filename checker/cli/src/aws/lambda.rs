@@ -6,7 +6,7 @@ use checker_core::observation::Answer;
 use checker_core::observation::answer::Function;
 use checker_core::observation::environment::{FunctionEnvironment, Variable};
 
-use super::page::{Page, every};
+use super::page::{Page, confirmed};
 use super::unseen::{incomplete, unseen};
 use super::{Aws, Seen};
 
@@ -119,11 +119,11 @@ pub(super) async fn failure_destination(aws: &Aws, name: &str) -> Seen {
 /// `ListFunctions`, every page: the environments. A value is looked at once, for its form, and dropped.
 pub(super) async fn environments(aws: &Aws) -> Seen {
     let operation = "lambda:ListFunctions";
-    let (rows, origin) = every(operation, &aws.region, |token| async move {
+    let (rows, origin) = confirmed(operation, &aws.region, |token, size| async move {
         let output = aws
             .lambda
             .list_functions()
-            .max_items(50)
+            .max_items(size.unwrap_or(50))
             .set_marker(token)
             .send()
             .await

@@ -5,18 +5,19 @@ use aws_sdk_cloudwatchlogs::types::{LogGroup as Row, PolicyType};
 use checker_core::observation::answer::{LogGroup, RetentionPolicy};
 use checker_core::observation::{Answer, Unseen};
 
-use super::page::{Page, every};
+use super::page::{Page, confirmed, every};
 use super::unseen::{incomplete, unseen};
 use super::{Aws, Seen};
 
 /// `DescribeLogGroups` with the name as prefix, every page; other groups that begin alike are left out.
 pub(super) async fn group(aws: &Aws, name: &str) -> Seen {
     let operation = "logs:DescribeLogGroups";
-    let (rows, origin) = every(operation, &aws.region, |token| async move {
+    let (rows, origin) = confirmed(operation, &aws.region, |token, size| async move {
         let output = aws
             .logs
             .describe_log_groups()
             .log_group_name_prefix(name)
+            .set_limit(size.map(|size| size.min(50)))
             .set_next_token(token)
             .send()
             .await
@@ -27,13 +28,13 @@ pub(super) async fn group(aws: &Aws, name: &str) -> Seen {
             rows: output
                 .log_groups()
                 .iter()
-                .filter(|row| row.log_group_name() == Some(name))
                 .map(|row| group_of(operation, row))
                 .collect::<Result<_, _>>()?,
         })
     })
     .await?;
-    Ok((Answer::LogGroup(rows.into_iter().next()), origin))
+    let group = rows.into_iter().find(|group: &LogGroup| group.name == name);
+    Ok((Answer::LogGroup(group), origin))
 }
 
 fn group_of(operation: &str, row: &Row) -> Result<LogGroup, Unseen> {

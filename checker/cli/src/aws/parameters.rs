@@ -4,18 +4,18 @@ use aws_sdk_ssm::operation::RequestId as _;
 use checker_core::observation::Answer;
 use checker_core::observation::answer::ListedParameter;
 
-use super::page::{Page, every};
+use super::page::{Page, confirmed};
 use super::unseen::{incomplete, unseen};
 use super::{Aws, Seen};
 
 /// `DescribeParameters`, every page.
 pub(super) async fn list(aws: &Aws) -> Seen {
     let operation = "ssm:DescribeParameters";
-    let (rows, origin) = every(operation, &aws.region, |token| async move {
+    let (rows, origin) = confirmed(operation, &aws.region, |token, size| async move {
         let output = aws
             .ssm
             .describe_parameters()
-            .max_results(50)
+            .max_results(size.unwrap_or(50))
             .set_next_token(token)
             .send()
             .await

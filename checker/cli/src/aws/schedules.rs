@@ -5,7 +5,7 @@ use aws_sdk_eventbridge::types::{InputTransformer, Target};
 use checker_core::observation::answer::{ScheduledRule, ScheduledTarget};
 use checker_core::observation::{Answer, Origin, Unseen};
 
-use super::page::{Page, every};
+use super::page::{Page, confirmed};
 use super::unseen::{incomplete, unseen};
 use super::{Aws, Seen};
 
@@ -22,12 +22,18 @@ pub(super) async fn list(aws: &Aws) -> Seen {
 }
 
 async fn rules(aws: &Aws) -> Result<(Vec<ScheduledRule>, Origin), Unseen> {
+    let (rules, origin) = every_rule(aws).await?;
+    Ok((rules.into_iter().flatten().collect(), origin))
+}
+
+/// Every rule; one without a schedule is nothing here, and still counts when the list is confirmed.
+async fn every_rule(aws: &Aws) -> Result<(Vec<Option<ScheduledRule>>, Origin), Unseen> {
     let operation = "events:ListRules";
-    every(operation, &aws.region, |token| async move {
+    confirmed(operation, &aws.region, |token, size| async move {
         let output = aws
             .events
             .list_rules()
-            .limit(100)
+            .limit(size.unwrap_or(100))
             .set_next_token(token)
             .send()
             .await
@@ -35,9 +41,10 @@ async fn rules(aws: &Aws) -> Result<(Vec<ScheduledRule>, Origin), Unseen> {
         let mut rows = Vec::new();
         for row in output.rules() {
             let Some(expression) = row.schedule_expression() else {
+                rows.push(None);
                 continue;
             };
-            rows.push(ScheduledRule {
+            rows.push(Some(ScheduledRule {
                 arn: row
                     .arn()
                     .ok_or_else(|| incomplete(operation, "Arn"))?
@@ -48,7 +55,7 @@ async fn rules(aws: &Aws) -> Result<(Vec<ScheduledRule>, Origin), Unseen> {
                     .to_owned(),
                 expression: expression.to_owned(),
                 targets: Vec::new(),
-            });
+            }));
         }
         Ok(Page {
             next: output.next_token().map(str::to_owned),
@@ -61,12 +68,12 @@ async fn rules(aws: &Aws) -> Result<(Vec<ScheduledRule>, Origin), Unseen> {
 
 async fn targets(aws: &Aws, rule: &str) -> Result<(Vec<ScheduledTarget>, Origin), Unseen> {
     let operation = "events:ListTargetsByRule";
-    every(operation, &aws.region, |token| async move {
+    confirmed(operation, &aws.region, |token, size| async move {
         let output = aws
             .events
             .list_targets_by_rule()
             .rule(rule)
-            .limit(100)
+            .limit(size.unwrap_or(100))
             .set_next_token(token)
             .send()
             .await

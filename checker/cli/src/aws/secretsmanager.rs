@@ -10,19 +10,19 @@ use checker_core::observation::answer::{
 };
 use checker_core::observation::{Answer, Time, Unseen};
 
-use super::page::{Page, every};
+use super::page::{Page, confirmed, every};
 use super::unseen::{incomplete, unseen};
 use super::{Aws, Seen};
 
 /// `ListSecrets`, every page, secrets pending deletion included.
 pub(super) async fn list(aws: &Aws) -> Seen {
     let operation = "secretsmanager:ListSecrets";
-    let (rows, origin) = every(operation, &aws.region, |token| async move {
+    let (rows, origin) = confirmed(operation, &aws.region, |token, size| async move {
         let output = aws
             .secretsmanager
             .list_secrets()
             .include_planned_deletion(true)
-            .max_results(100)
+            .max_results(size.unwrap_or(100))
             .set_next_token(token)
             .send()
             .await

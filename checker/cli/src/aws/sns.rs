@@ -48,11 +48,44 @@ pub(super) async fn subscriptions(aws: &Aws, topic: &str) -> Seen {
         })
     })
     .await;
-    let (rows, origin): (Vec<Option<TopicSubscription>>, Origin) = pages?;
-    Ok((
-        Answer::TopicSubscriptions(rows.into_iter().collect()),
-        origin,
-    ))
+    let (rows, mut origin): (Vec<Option<TopicSubscription>>, Origin) = pages?;
+    let rows: Option<Vec<TopicSubscription>> = rows.into_iter().collect();
+    if let Some(rows) = &rows {
+        let further = counted(aws, topic, rows.len()).await?;
+        origin.request_ids.extend(further.request_ids);
+        origin.pages += further.pages;
+    }
+    Ok((Answer::TopicSubscriptions(rows), origin))
+}
+
+/// `GetTopicAttributes`: the size of a page cannot be chosen, so the topic's own count confirms the list.
+async fn counted(aws: &Aws, topic: &str, listed: usize) -> Result<Origin, Unseen> {
+    let operation = "sns:GetTopicAttributes";
+    let output = aws
+        .sns
+        .get_topic_attributes()
+        .topic_arn(topic)
+        .send()
+        .await
+        .map_err(|error| unseen(operation, &error))?;
+    let count = |name: &str| {
+        output
+            .attributes()
+            .and_then(|attributes| attributes.get(name))
+            .and_then(|count| count.parse::<usize>().ok())
+            .ok_or_else(|| incomplete(operation, name))
+    };
+    let expected = count("SubscriptionsConfirmed")? + count("SubscriptionsPending")?;
+    if listed < expected {
+        return Err(Unseen {
+            operation: "sns:ListSubscriptionsByTopic".to_owned(),
+            code: "IncompleteList".to_owned(),
+            advice: format!(
+                "the topic counts {expected} subscriptions, the list has {listed}; run again"
+            ),
+        });
+    }
+    Ok(aws.origin(output.request_id()))
 }
 
 fn subscription(operation: &str, row: &Subscription) -> Result<TopicSubscription, Unseen> {

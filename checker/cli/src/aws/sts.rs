@@ -1,8 +1,8 @@
 //! Who asks.
 
 use aws_sdk_sts::operation::RequestId as _;
-use checker_core::observation::Answer;
 use checker_core::observation::answer::Caller;
+use checker_core::observation::{Answer, Unseen};
 
 use super::unseen::{incomplete, unseen};
 use super::{Aws, Seen};
@@ -27,4 +27,23 @@ pub(super) async fn caller(aws: &Aws) -> Seen {
             .to_owned(),
     };
     Ok((Answer::Caller(caller), aws.origin(output.request_id())))
+}
+
+/// `AssumeRole`; the credentials that it answers are dropped at once.
+pub(super) async fn assume(
+    aws: &Aws,
+    role: &str,
+    external_id: Option<&str>,
+    session: &str,
+) -> Result<(), Unseen> {
+    let operation = "sts:AssumeRole";
+    aws.sts
+        .assume_role()
+        .role_arn(role)
+        .role_session_name(session)
+        .set_external_id(external_id.map(str::to_owned))
+        .send()
+        .await
+        .map(drop)
+        .map_err(|error| unseen(operation, &error))
 }

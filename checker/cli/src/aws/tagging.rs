@@ -6,7 +6,7 @@ use aws_sdk_resourcegroupstagging::types::TagFilter;
 use checker_core::observation::answer::TaggedResource;
 use checker_core::observation::{Answer, Origin, Unseen};
 
-use super::page::{Page, every};
+use super::page::{Page, confirmed};
 use super::unseen::{incomplete, unseen};
 use super::{Aws, Seen};
 
@@ -52,9 +52,9 @@ async fn resources(
 ) -> Result<(Vec<TaggedResource>, Origin), Unseen> {
     let operation = "tag:GetResources";
     let select = &select;
-    every(operation, &aws.region, |token| async move {
+    confirmed(operation, &aws.region, |token, size| async move {
         let output = select(aws.tagging.get_resources())
-            .resources_per_page(100)
+            .resources_per_page(size.unwrap_or(100))
             .set_pagination_token(token)
             .send()
             .await

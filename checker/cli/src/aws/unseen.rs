@@ -58,6 +58,14 @@ fn service_advice(operation: &str, code: &str) -> String {
     {
         return "AWS throttled every attempt; run again when the account is quieter".to_owned();
     }
+    if code == "RequestTimeTooSkewed"
+        || code == "RequestExpired"
+        || code == "InvalidSignatureException"
+        || code == "SignatureDoesNotMatch"
+    {
+        return "AWS did not accept the signature; set this machine's clock, or look at the credentials"
+            .to_owned();
+    }
     if code.contains("ExpiredToken")
         || code.contains("InvalidClientTokenId")
         || code.contains("UnrecognizedClient")
@@ -65,6 +73,26 @@ fn service_advice(operation: &str, code: &str) -> String {
         return "the credentials are not valid (any more); log in again".to_owned();
     }
     "AWS refused or failed; run again, and look at the account if it stays".to_owned()
+}
+
+/// An answer from a server whose clock is far from ours.
+pub(super) fn wrong_clock(operation: &str, seconds: i64) -> Unseen {
+    Unseen {
+        operation: operation.to_owned(),
+        code: "ClockSkew".to_owned(),
+        advice: format!(
+            "the server's clock is {seconds} s from ours, so ages would be wrong; set this machine's clock, or give the time with --now"
+        ),
+    }
+}
+
+/// A role that leads into another account than the one that is meant.
+pub(super) fn other_account(meant: &str, found: &str) -> Unseen {
+    Unseen {
+        operation: "sts:GetCallerIdentity".to_owned(),
+        code: "OtherAccount".to_owned(),
+        advice: format!("account {meant} is meant, and these credentials are of {found}"),
+    }
 }
 
 /// An answer that lacks a member it must have.

@@ -9,7 +9,7 @@ use clap::Args;
 use super::runtime;
 use crate::console::{Console, data};
 use crate::failure::Failure;
-use crate::subject::{LabSetup, Subject, empty_lab};
+use crate::subject::{LabSetup, Subject, apply_onto, empty_lab};
 
 /// Options of `checker lab`.
 #[derive(Debug, Args)]
@@ -38,6 +38,9 @@ pub(super) struct Arguments {
     /// Another executable in place of a function's own, for tests of what a faulty function leads to.
     #[arg(long, value_name = "NAME=COMMAND", conflicts_with = "empty")]
     lab_function: Vec<Replacement>,
+    /// Serves nothing: applies the program to this endpoint on loopback, such as another emulator, and ends.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["empty", "secrets", "fault", "clock"])]
+    onto: Option<String>,
 }
 
 /// Serves until interrupted.
@@ -50,8 +53,16 @@ pub(super) fn lab(arguments: &Arguments, console: Console) -> Result<u8, Failure
         clock: arguments.clock,
         faults: arguments.fault.clone(),
         replace: arguments.lab_function.clone(),
+        stand_in: None,
     };
     runtime()?.block_on(async {
+        if let Some(endpoint) = &arguments.onto {
+            for note in apply_onto(&setup, endpoint).await? {
+                console.line(&format!("note: {note}"));
+            }
+            console.line("the program is applied");
+            return Ok(0);
+        }
         let lab = if arguments.empty {
             let lab = empty_lab(&setup).await?;
             for fault in &setup.faults {

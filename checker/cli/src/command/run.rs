@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use checker_core::evidence::Judged;
 use checker_core::observation::Time;
+use checker_core::shard::Shard;
 use checker_lab::{Fault, Replacement};
 use clap::{Args, ValueEnum};
 
 use super::{controls, runtime};
 use crate::console::Console;
-use crate::examination::{Question, examine};
+use crate::examination::{Question, examine, examine_places};
 use crate::failure::Failure;
+use crate::places::places;
 use crate::store::archive::{Archive, Chaining, Recorded, Recording};
 use crate::store::keys::{self, Signer};
 use crate::subject::{LabSetup, Subject, is_loopback};
@@ -81,10 +83,27 @@ pub(super) struct Arguments {
     /// The time at which everything is judged, RFC 3339.
     #[arg(long, value_name = "TIME")]
     now: Option<Time>,
+    /// The accounts to judge, each with a role to assume and its regions (YAML).
+    #[arg(long, value_name = "FILE", conflicts_with = "regions")]
+    accounts: Option<PathBuf>,
+    /// The regions of the caller's account, separated by commas; otherwise the one of the environment.
+    #[arg(long, value_delimiter = ',', value_name = "REGION")]
+    regions: Vec<String>,
+    /// Only this share of every population, `i/n`; `checker merge` puts the shares together.
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
 }
 
 /// Runs it.
 pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure> {
+    if arguments.target == Where::Lab
+        && (arguments.accounts.is_some() || !arguments.regions.is_empty())
+    {
+        return Err(Failure::Usage(
+            "--accounts and --regions need --target aws: the lab is one account in one region"
+                .to_owned(),
+        ));
+    }
     let (sources, catalog) =
         controls::read(&arguments.controls, &arguments.stage, &arguments.only)?;
     let archive = Archive::open(
@@ -97,20 +116,32 @@ pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure
     )?;
     let signer = arguments.signer(&archive)?;
     runtime()?.block_on(async {
-        let subject = subject(arguments, console)
+        let mut subject = subject(arguments, console)
             .await?
             .with_control_policies(arguments.scp.as_deref())?;
-        let examined = examine(
-            &catalog,
-            &subject,
-            &Question {
-                stage: &arguments.stage,
-                now: arguments.now,
-                probes: arguments.with_probes(),
-            },
-            console,
+        let question = Question {
+            stage: &arguments.stage,
+            now: arguments.now,
+            probes: arguments.with_probes(),
+            shard: arguments.shard,
+        };
+        let mut places = places(
+            &subject.config,
+            arguments.accounts.as_deref(),
+            &arguments.regions,
         )
-        .await;
+        .await?;
+        let (examined, parts) = match (places.pop(), places.is_empty(), &arguments.accounts) {
+            (Some(only), true, None) => {
+                subject.config = only.config;
+                let examined = examine(&catalog, &subject, &question, console).await;
+                (examined, Vec::new())
+            }
+            (last, _, _) => {
+                places.extend(last);
+                examine_places(catalog, &subject, places, &question, console).await?
+            }
+        };
         let run = match &arguments.resource {
             Some(resource) => examined.run.only(resource).ok_or_else(|| {
                 Failure::Usage(format!(
@@ -128,6 +159,7 @@ pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure
                 about: examined.about,
                 only: arguments.only.clone(),
                 resource: arguments.resource.clone(),
+                parts,
             },
             further: &[],
             signer: &signer,
@@ -177,7 +209,7 @@ impl Arguments {
 }
 
 /// Where the run is, and the head of its chain, which belongs outside the folder.
-fn tell(recorded: &Recorded, console: Console) {
+pub(super) fn tell(recorded: &Recorded, console: Console) {
     let kept = if recorded.again {
         "recorded before, kept as it is, in"
     } else {

@@ -74,6 +74,7 @@ impl Bench {
             stage,
             now: None,
             probes: false,
+            shard: None,
         };
         let Examined { facts, run, .. } =
             examine(&catalog, &subject, &question, Console::silent()).await;
@@ -150,6 +151,7 @@ impl Bench {
             stage: &self.stage,
             now: None,
             probes: false,
+            shard: None,
         };
         let Examined { run, .. } = examine(&catalog, &subject, &question, Console::silent()).await;
         if let Some(lab) = subject.lab {

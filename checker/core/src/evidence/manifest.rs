@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::merkle::{self, Hash};
 use crate::judge::About;
+use crate::merge::PartJudged;
 use crate::observation::hex;
 use crate::population::Setting;
 use crate::verdict::Verdict;
@@ -86,6 +87,9 @@ pub struct Judged {
     pub only: Vec<String>,
     /// The resource that was chosen; all where there is none.
     pub resource: Option<String>,
+    /// The accounts, regions and shards that were judged apart and put together, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartJudged>,
 }
 
 /// A text that decided verdicts.

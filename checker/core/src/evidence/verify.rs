@@ -16,6 +16,7 @@ use super::signature::{self, SignedBy};
 use super::signers::AllowedSigners;
 use crate::control::{Choices, SourceFile, Sources};
 use crate::judge::judge;
+use crate::merge::judge_parts;
 use crate::observation::Facts;
 use crate::population;
 use crate::run::{Run, Target};
@@ -358,7 +359,12 @@ pub fn judge_again(bundle: &Bundle, manifest: &Manifest) -> Result<Run, Vec<Prob
                 .map(|error| Problem::new("controls", error.to_string()))
                 .collect::<Vec<_>>()
         })?;
-    let run = judge(&catalog, &facts, &judged.setting, judged.about.clone());
+    let run = if judged.parts.is_empty() {
+        judge(&catalog, &facts, &judged.setting, judged.about.clone())
+    } else {
+        judge_parts(&catalog, &facts, &judged.parts)
+            .map_err(|error| vec![Problem::new(MANIFEST, format!("failed to {error}"))])?
+    };
     match &judged.resource {
         None => Ok(run),
         Some(resource) => run.only(resource).ok_or_else(|| {
@@ -370,7 +376,8 @@ pub fn judge_again(bundle: &Bundle, manifest: &Manifest) -> Result<Run, Vec<Prob
     }
 }
 
-fn sources(bundle: &Bundle, manifest: &Manifest) -> Result<Sources, Vec<Problem>> {
+/// The texts by which a run was judged.
+pub fn sources(bundle: &Bundle, manifest: &Manifest) -> Result<Sources, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut read = |source: &Source| -> SourceFile {
         let text = bundle
@@ -414,7 +421,8 @@ fn sources(bundle: &Bundle, manifest: &Manifest) -> Result<Sources, Vec<Problem>
     }
 }
 
-fn facts(bundle: &Bundle) -> Result<Facts, Vec<Problem>> {
+/// What a run asked.
+pub fn facts(bundle: &Bundle) -> Result<Facts, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut texts = Vec::new();
     for (path, bytes) in bundle.range("evidence/".to_owned().."evidence0".to_owned()) {

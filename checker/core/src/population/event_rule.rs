@@ -366,6 +366,7 @@ mod tests {
             region: "eu-west-1".to_owned(),
             now: DateTime::UNIX_EPOCH,
             organisation: Organisation::default(),
+            shard: None,
         };
         let samples = samples(&setting).unwrap();
         for sample in &samples {

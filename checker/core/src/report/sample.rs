@@ -80,6 +80,8 @@ pub(super) fn run(day: u32, controls: Vec<ControlRun>) -> Run {
         waivers: Vec::new(),
         reach: Vec::new(),
         measurements: Vec::new(),
+        shard: None,
+        parts: Vec::new(),
     }
 }
 

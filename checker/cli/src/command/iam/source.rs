@@ -13,7 +13,7 @@ use checker_iam::proof::Guarded;
 use checker_iam::{PolicyKind, PolicySet};
 use clap::{Args, ValueEnum};
 
-use crate::aws::Aws;
+use crate::aws::{Aws, Clock};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::policy_files::document;
@@ -187,7 +187,7 @@ impl Source {
                 Subject::aws(&self.program, &self.stage, self.endpoint_url.as_deref()).await?
             }
         };
-        let aws = Aws::new(&subject.config);
+        let aws = Aws::new(&subject.config, Clock::system(None));
         let mut facts = Facts::default();
         self.control_policies(&mut facts)?;
         loop {
