@@ -105,6 +105,7 @@ pub(super) fn merged(arguments: &Arguments, console: Console) -> Result<u8, Fail
             parts: judged,
         },
         signer: &signer,
+        further: &[],
     })?;
     console.progress_done();
     console.run(&whole.run);
