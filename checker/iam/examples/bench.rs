@@ -1,7 +1,8 @@
 //! Measures the engine and prints the figures beside those it is compared with.
 //!
 //! `cargo run --release -p checker-iam --example bench [-- POLICIES.json]`, where the optional file holds an object
-//! of policy names to documents (AWS's managed policies, for example). One thread, wall time.
+//! of policy names to documents (AWS's managed policies, for example). One thread. Rates and totals are CPU time where the
+//! kernel tells it, so that other work on the machine does not count; single answers are the best of three wall times.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -86,7 +87,7 @@ fn decisions() {
         }
     }
     let (mut rounds, mut allowed) = (0_u32, 0_usize);
-    let start = Instant::now();
+    let (start, before) = (Instant::now(), cpu());
     while start.elapsed() < Duration::from_secs(3) {
         allowed = requests
             .iter()
@@ -94,9 +95,12 @@ fn decisions() {
             .count();
         rounds += 1;
     }
-    let rate = f64::from(rounds) * requests.len() as f64 / start.elapsed().as_secs_f64();
+    let (wall, spent) = (start.elapsed(), since(before, start));
+    let rate = |time: Duration| f64::from(rounds) * requests.len() as f64 / time.as_secs_f64();
     println!(
-        "decisions: {rate:.0}/s over {} pairs ({allowed} allowed); best permissive crate 100,000/s, best JavaScript engine 1,200/s",
+        "decisions: {:.0}/s of CPU time ({:.0}/s of wall time) over {} pairs ({allowed} allowed); must be above 1,000,000/s; best permissive crate 100,000/s, best JavaScript engine 1,200/s",
+        rate(spent),
+        rate(wall),
         requests.len()
     );
 }
@@ -116,13 +120,12 @@ fn workload_policy(number: usize) -> Value {
 fn no_new_access() {
     let mut times = Vec::new();
     for line in include_str!("../tests/data/no-new-access.jsonl").lines() {
-        let start = Instant::now();
-        let answer = batch::compare_line(line);
-        times.push(start.elapsed());
+        let (answer, taken) = best_of_three(|| batch::compare_line(line));
+        times.push(taken);
         assert!(!answer.contains("\"unknown\""), "{answer}");
     }
     println!(
-        "no-new-access, parsing included: {}; prototype p50 20 ms, p99 212 ms",
+        "no-new-access, parsing included: {}; must be p50 below 2 ms, p99 below 20 ms; prototype p50 20 ms, p99 212 ms",
         spread(&mut times)
     );
 }
@@ -171,15 +174,15 @@ fn account() {
             "arn:aws:secretsmanager:*:111122223333:secret:bank-*-??????".to_owned(),
         ],
     };
-    let start = Instant::now();
+    let (start, before) = (Instant::now(), cpu());
     let answers = nobody_can(&account, &question, Limits::default()).unwrap();
+    let spent = since(before, start);
     let proved = answers
         .iter()
         .filter(|(_, answer)| *answer == Answer::Proved)
         .count();
     println!(
-        "500 roles, 1,500 policies, nobody-can: {proved} proved in {:?} (parsing {parsed:?}); must be below 2 s",
-        start.elapsed()
+        "500 roles, 1,500 policies, nobody-can: {proved} proved in {spent:?} of CPU time (parsing {parsed:?} of wall time); must be below 2 s"
     );
     let example = answers.iter().find(|(_, answer)| *answer != Answer::Proved);
     if let Some((principal, answer)) = example {
@@ -218,9 +221,8 @@ fn managed(path: &str) {
             askers: vec![asker],
             ..Account::default()
         };
-        let start = Instant::now();
-        let answers = nobody_can(&account, &question, Limits::default()).unwrap();
-        let taken = start.elapsed();
+        let (answers, taken) =
+            best_of_three(|| nobody_can(&account, &question, Limits::default()).unwrap());
         times.push(taken);
         if taken > slowest.0 {
             slowest = (taken, name.clone());
@@ -274,9 +276,7 @@ fn neighbours(path: &str) {
         };
         for (reference, candidate, label) in [(own, own, "itself"), (own, next, next_name.as_str())]
         {
-            let start = Instant::now();
-            let found = compare(reference, candidate, Limits::default());
-            let taken = start.elapsed();
+            let (found, taken) = best_of_three(|| compare(reference, candidate, Limits::default()));
             match found {
                 Ok(Comparison::NoNewAccess) => {}
                 Ok(Comparison::NewAccess(_)) if label != "itself" => new += 1,
@@ -299,6 +299,35 @@ fn neighbours(path: &str) {
         slowest.1,
         slowest.0
     );
+}
+
+/// The CPU time of this thread so far, where Linux tells it.
+fn cpu() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
+}
+
+/// CPU time since then, otherwise wall time.
+fn since(before: Option<Duration>, start: Instant) -> Duration {
+    before
+        .zip(cpu())
+        .and_then(|(before, now)| now.checked_sub(before))
+        .filter(|spent| !spent.is_zero())
+        .unwrap_or_else(|| start.elapsed())
+}
+
+/// The result, and the shortest of three times: what the work takes when nothing interrupts it.
+fn best_of_three<T>(mut work: impl FnMut() -> T) -> (T, Duration) {
+    let mut timed = || {
+        let start = Instant::now();
+        let result = work();
+        (result, start.elapsed())
+    };
+    let (result, first) = timed();
+    let (_, second) = timed();
+    let (_, third) = timed();
+    (result, first.min(second).min(third))
 }
 
 fn spread(times: &mut [Duration]) -> String {

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use checker_iam::batch::{compare_line, decide_line};
 use checker_iam::proof::{
-    Account, Answer, Asker, Comparison, Limits, Question, compare, nobody_can,
+    Account, Answer, Asker, Comparison, Guarded, Limits, Question, compare, nobody_can,
 };
 use checker_iam::{Context, Policy, PolicyKind, PolicySet, Principal};
 
@@ -421,6 +421,228 @@ proptest! {
         }
         prop_assert_eq!(compare(&parse(&reference), &parse(&reference), Limits::default()).unwrap(), Comparison::NoNewAccess);
     }
+}
+
+/// Callers that the policies below can tell apart, and some that they can't.
+const CALLERS: [&str; 7] = [
+    USER,
+    ROLE,
+    STRANGER,
+    "arn:aws:iam::111122223333:user/somebody-else",
+    "arn:aws:iam::777777777777:role/nobody-named",
+    "lambda.amazonaws.com",
+    "*",
+];
+
+fn small_resource_policy() -> impl Strategy<Value = Value> {
+    let named = some_of(
+        &[
+            USER,
+            ROLE,
+            STRANGER,
+            "111122223333",
+            "arn:aws:iam::444455556666:root",
+        ],
+        2,
+    );
+    let principal = prop_oneof![
+        2 => Just(json!("*")),
+        4 => named.prop_map(|list| json!({"AWS": list})),
+        1 => Just(json!({"Service": "lambda.amazonaws.com"})),
+        1 => Just(json!({"AWS": "*"})),
+    ];
+    let condition = prop_oneof![
+        4 => Just(json!({})),
+        1 => Just(json!({"StringEquals": {"k:t": "a"}})),
+        1 => Just(json!({"StringNotEqualsIfExists": {"k:t": "a"}})),
+        1 => select(vec!["arn:aws:iam::111122223333:*", "arn:aws:iam::*:role/*", USER])
+            .prop_map(|value| json!({"ArnLike": {"aws:PrincipalArn": value}})),
+        1 => select(vec!["arn:aws:iam::111122223333:*", USER])
+            .prop_map(|value| json!({"ArnNotLike": {"aws:PrincipalArn": value}})),
+    ];
+    let resource = select(vec![
+        "*",
+        "arn:aws:x::999999999999:a*",
+        "arn:aws:x::999999999999:b",
+        "arn:aws:x::999999999999:?b*",
+    ]);
+    let statement = (
+        prop::bool::weighted(0.65),
+        principal,
+        prop::bool::weighted(0.1),
+        some_of(&["x:a*", "x:ab", "*"], 2),
+        resource,
+        condition,
+    )
+        .prop_map(
+            |(allow, principal, not_principal, actions, resource, condition)| {
+                let mut statement = json!({"Effect": if allow { "Allow" } else { "Deny" }, "Action": actions, "Resource": resource, "Condition": condition});
+                statement[if not_principal { "NotPrincipal" } else { "Principal" }] = principal;
+                statement
+            },
+        );
+    prop::collection::vec(statement, 1..4)
+        .prop_map(|statements| json!({"Version": "2012-10-17", "Statement": statements}))
+}
+
+/// Whether the policy alone lets the request through: everybody's own side allows, and the resource is of another account.
+fn granted(policy: &Value, caller: &str, action: &str, resource: &str, context: &Value) -> bool {
+    let open = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
+    let question = json!({"id": 1, "principal": caller, "action": action, "resource": resource, "context": context, "identityPolicies": [open], "resourcePolicy": policy});
+    naive::decide(&question) == "Allowed"
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_new_access_of_a_resource_policy_leaves_no_new_request(reference in small_resource_policy(), candidate in small_resource_policy()) {
+        let parse = |policy: &Value| Policy::from_value(policy, PolicyKind::Resource).unwrap();
+        let answer = compare(&parse(&reference), &parse(&candidate), Limits::default()).unwrap();
+        let mut new = None;
+        for caller in CALLERS {
+            for action in ["x:a", "x:ab", "x:c"] {
+                for name in ["a", "b", "ab", "bb", "c"] {
+                    for context in [json!({}), json!({"k:t": "a"}), json!({"k:t": "b"})] {
+                        let resource = format!("arn:aws:x::999999999999:{name}");
+                        if granted(&candidate, caller, action, &resource, &context) && !granted(&reference, caller, action, &resource, &context) {
+                            new = Some((caller, action, resource, context));
+                        }
+                    }
+                }
+            }
+        }
+        match (&answer, &new) {
+            (Comparison::NoNewAccess, None) | (Comparison::NewAccess(_), _) => {}
+            other => prop_assert!(false, "{reference} {candidate}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_proof_over_all_layers_leaves_no_request_that_is_allowed(own in small_policy(), boundary in prop::option::of(small_policy()), scp in prop::option::of(small_policy()), session in prop::option::weighted(0.3, small_policy()), given in prop::option::of(small_resource_policy()), role in any::<bool>()) {
+        let identity = |policy: &Value| PolicySet::from(Policy::from_value(policy, PolicyKind::Identity).unwrap());
+        let caller = if role { ROLE } else { USER };
+        let resource = "arn:aws:x::111122223333:ab";
+        let local = given.map(|policy| serde_json::from_str::<Value>(&policy.to_string().replace("999999999999", "111122223333")).unwrap());
+        let asker = Asker {
+            principal: Arc::new(Principal::parse(caller).unwrap()),
+            context: Arc::new(Context::new()),
+            identity: identity(&own),
+            boundary: boundary.as_ref().map(identity),
+            session: session.as_ref().map(identity),
+            scps: scp.iter().map(identity).collect(),
+        };
+        let guarded = local.iter().map(|policy| Guarded {
+            arn: resource.to_owned(),
+            policy: Some(PolicySet::from(Policy::from_value(policy, PolicyKind::Resource).unwrap())),
+            grants: Vec::new(),
+        });
+        let account = Account { askers: vec![asker], guarded: guarded.collect(), rcps: Vec::new() };
+        let question = Question { actions: vec!["x:*".to_owned()], resources: vec![resource.to_owned()], except_resources: Vec::new() };
+        let answer = nobody_can(&account, &question, Limits::default()).unwrap().pop().unwrap().1;
+        let allowed = ["x:a", "x:ab", "x:b", "x:cc"].into_iter().flat_map(|action| {
+            [json!({}), json!({"k:t": "a"}), json!({"k:t": "b"}), json!({"k:t": "ab"}), json!({"k:t": ["a", "b"]}), json!({"k:t": ""})].map(move |context| (action, context))
+        }).find(|(action, context)| {
+            let question = json!({"id": 1, "principal": caller, "action": action, "resource": resource, "context": context, "identityPolicies": [own],
+                "permissionBoundaries": boundary.as_ref().map(|policy| vec![policy.clone()]), "sessionPolicy": session,
+                "scps": scp.iter().map(|policy| vec![policy.clone()]).collect::<Vec<_>>(), "resourcePolicy": local});
+            naive::decide(&question) == "Allowed"
+        });
+        match (&answer, &allowed) {
+            (Answer::Proved, None) | (Answer::Counterexample(_), _) => {}
+            other => prop_assert!(false, "{own} {boundary:?} {scp:?} {session:?} {local:?}: {other:?}"),
+        }
+    }
+}
+
+/// Texts that look alike or fold together must not be proved apart.
+#[test]
+fn no_character_makes_a_proof_where_a_request_is_allowed() {
+    let parse =
+        |policy: &Value| PolicySet::from(Policy::from_value(policy, PolicyKind::Identity).unwrap());
+    let prove = |policy: &Value, resource: &str| {
+        let asker = Asker {
+            principal: Arc::new(Principal::parse(USER).unwrap()),
+            context: Arc::new(Context::new()),
+            identity: parse(policy),
+            boundary: None,
+            session: None,
+            scps: Vec::new(),
+        };
+        let account = Account {
+            askers: vec![asker],
+            ..Account::default()
+        };
+        let question = Question {
+            actions: vec!["iam:*".to_owned()],
+            resources: vec![resource.to_owned()],
+            except_resources: Vec::new(),
+        };
+        nobody_can(&account, &question, Limits::default())
+            .unwrap()
+            .pop()
+            .unwrap()
+            .1
+    };
+    let printable: Vec<String> = ('\u{20}'..='\u{7e}')
+        .map(|own| own.to_string())
+        .chain(["\u{e9}".to_owned(), "\u{4e00}".to_owned()])
+        .collect();
+    let deny_all_known = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"StringLike": {"k:t": "?"}}},
+        {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringEquals": {"k:t": printable}}}]});
+    assert!(matches!(
+        prove(&deny_all_known, "arn:aws:iam::111122223333:role/*"),
+        Answer::Counterexample(_)
+    ));
+    let folded = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"StringEqualsIgnoreCase": {"k:t": "\u{c9}k"}}},
+        {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringEquals": {"k:t": ["\u{c9}k", "\u{e9}k", "\u{e9}K"]}}}]});
+    assert!(matches!(
+        prove(&folded, "arn:aws:iam::111122223333:role/*"),
+        Answer::Counterexample(_)
+    ));
+    let path = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "arn:aws:iam::111122223333:role/~(x)/*"}});
+    assert!(matches!(
+        prove(&path, "arn:aws:iam::111122223333:role/*"),
+        Answer::Counterexample(_)
+    ));
+    let large = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"NumericGreaterThan": {"k:n": "100000000000000000"}, "NumericLessThan": {"k:n": "100000000000000002"}}}]});
+    assert!(matches!(
+        prove(&large, "arn:aws:iam::111122223333:role/*"),
+        Answer::Counterexample(_)
+    ));
+    let moment = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"DateGreaterThan": {"k:d": "2026-01-01T00:00:00Z"}, "DateLessThan": {"k:d": "2026-01-01T00:00:00.5Z"}}}]});
+    assert!(matches!(
+        prove(&moment, "arn:aws:iam::111122223333:role/*"),
+        Answer::Counterexample(_)
+    ));
+    let nobody = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"StringEqualsIgnoreCase": {"k:t": "k"}}},
+        {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringEquals": {"k:t": ["k", "K"]}}}]});
+    assert_eq!(
+        prove(&nobody, "arn:aws:iam::111122223333:role/*"),
+        Answer::Proved
+    );
+}
+
+/// Thousands of services in one policy must not cost their square.
+#[test]
+fn a_policy_of_many_services_is_compiled_in_bounded_time() {
+    let start = Instant::now();
+    let actions: Vec<String> = (0..40_000)
+        .map(|number| format!("s{number}:Get*"))
+        .collect();
+    let policy = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": actions, "Resource": "*"}});
+    let line = json!({"id": 1, "principal": USER, "action": "s39999:GetThing", "resource": "*", "identityPolicies": [policy]});
+    assert_eq!(decision(&line), "Allowed");
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]

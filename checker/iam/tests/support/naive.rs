@@ -131,7 +131,7 @@ fn reach(question: &Value, statement: &Value, bounded: bool) -> u8 {
         (None, None) => return 1,
     };
     let mut reached: Vec<u8> = Vec::new();
-    let everyone = *element == "*";
+    let everyone = *element == "*" || strings(&element["AWS"]).iter().any(|name| name == "*");
     if everyone {
         reached.push(3);
     }
