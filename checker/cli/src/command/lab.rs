@@ -13,6 +13,10 @@ use crate::subject::{LabSetup, Subject, apply_onto, empty_lab};
 
 /// Options of `checker lab`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "The lab's clock is told by GET /_lab/clock and moved on by POST /_lab/advance?seconds=N on the \
+    same port, which answers once everything that became due is done."
+)]
 pub(super) struct Arguments {
     /// The loopback port; 0 takes a free one.
     #[arg(long, default_value_t = 4566)]

@@ -1,5 +1,7 @@
 //! Rotation schedules: what is shown as the next date, and what fires.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::types::RotationRulesType;
@@ -141,6 +143,70 @@ async fn schedules_that_aws_refuses_are_refused() {
         assert!(
             error.is_invalid_parameter_exception(),
             "{expression} {duration:?}: {error}"
+        );
+    }
+}
+
+/// One request to the lab itself: the status and the body.
+async fn ask(endpoint: &str, method: &str, path: &str) -> (u16, String) {
+    let address = endpoint.trim_start_matches("http://").to_owned();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: lab\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    );
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    let answer = asked.await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_moves_the_clock_and_schedules_fire() {
+    let start: DateTime<Utc> = "2027-01-15T10:30:00Z".parse().unwrap();
+    let options = LabOptions {
+        clock: Some(start),
+        ..LabOptions::default()
+    };
+    let stage = Stage::with(options).await;
+    let function = stage.function("rotation", "").await;
+    let secret = stage.secret("bank/one").await;
+    let rotate = stage.secrets.rotate_secret().secret_id(&secret);
+    let first = rotate
+        .rotation_lambda_arn(&function)
+        .rotation_rules(crate::stage::every(90))
+        .send()
+        .await
+        .unwrap();
+    stage.lab.settle().await;
+    let endpoint = stage.lab.endpoint();
+    let (status, body) = ask(&endpoint, "POST", "/_lab/advance?seconds=7948800").await;
+    assert_eq!(status, 200);
+    assert!(body.starts_with(r#"{"clock":"2027-04-17T10:3"#), "{body}");
+    let current = stage.staged(&secret, "AWSCURRENT").await;
+    assert_ne!(current, first.version_id, "92 days later it was rotated");
+    let (_, body) = ask(&endpoint, "POST", "/_lab/advance?seconds=60&wait=no").await;
+    let (_, now) = ask(&endpoint, "GET", "/_lab/clock").await;
+    assert!(
+        body.contains("T10:31") && now.contains("T10:31"),
+        "{body} {now}"
+    );
+    for (method, path, status) in [
+        ("POST", "/_lab/advance", 400),
+        ("POST", "/_lab/advance?seconds=-1", 400),
+        ("POST", "/_lab/advance?seconds=1&wait=maybe", 400),
+        ("GET", "/_lab/advance?seconds=1", 404),
+        ("GET", "/_lab/", 404),
+    ] {
+        assert_eq!(
+            ask(&endpoint, method, path).await.0,
+            status,
+            "{method} {path}"
         );
     }
 }

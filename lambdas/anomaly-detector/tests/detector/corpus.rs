@@ -18,6 +18,7 @@ fn read(name: &str) -> Value {
 fn every_sample_is_judged_as_the_index_says() {
     let rules = rules(&[]);
     let index = read("INDEX.json");
+    let schema = crate::records::schema();
     let mut records = 0;
     for entry in index.as_array().unwrap() {
         let file = entry["file"].as_str().unwrap();
@@ -43,6 +44,8 @@ fn every_sample_is_judged_as_the_index_says() {
                     "{file}: {event}"
                 );
                 assert_eq!(assessment.alert.is_some(), expected, "{file}");
+                let written = serde_json::to_value(&assessment.record).unwrap();
+                assert!(schema.is_valid(&written), "{file}: {written}");
                 let inner = record.get("detail").unwrap_or(&record);
                 assert_eq!(
                     assessment.record.event_id.as_deref(),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{SECRET, allowed_read, changed, rules};
 
-fn schema() -> jsonschema::Validator {
+pub(crate) fn schema() -> jsonschema::Validator {
     let path =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/access-record.schema.json");
     let mut schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();

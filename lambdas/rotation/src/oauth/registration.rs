@@ -5,6 +5,10 @@
 //! answer has the old secret is a failure that says so. A provider may also replace the registration access
 //! token or the configuration endpoint with any answer: what it gave last is stored even then, since nothing
 //! else would open the client's configuration again.
+//!
+//! If the function dies after an answer with a new registration access token and before that is stored, the token is
+//! lost: the client must be registered anew. Nothing on this side can prevent that; a refused call to store it is
+//! tried again at once.
 
 use lambda_host::Exchange;
 use secrecy::ExposeSecret as _;

@@ -191,6 +191,25 @@ async fn a_new_secret_that_was_not_stored_is_found_again() {
 }
 
 #[tokio::test]
+async fn what_only_the_function_knows_is_stored_again_at_once() {
+    let bench = Bench::start().await;
+    bench.reset(&[("adapter", json!("rfc7592"))]);
+    // With the old registration token gone, an answer that is not stored would lock everybody out.
+    bench.provider.state.lock().unwrap().rotates_token = true;
+    bench.secrets.stage(APP, "v-1");
+    let script = bench.secrets.state.lock().unwrap().script.clone();
+    script.arm(3, Fate::Refused);
+    bench
+        .secrets
+        .step(APP, "v-1", "createSecret")
+        .await
+        .unwrap();
+    assert!(script.disarm());
+    bench.secrets.rotate(APP, "v-1").await.unwrap();
+    assert!(bench.provider.accepts(&bench.secret("AWSCURRENT")));
+}
+
+#[tokio::test]
 async fn a_provider_that_does_not_rotate_is_a_clear_failure() {
     let bench = Bench::start().await;
     bench.reset(&[("adapter", json!("rfc7592"))]);

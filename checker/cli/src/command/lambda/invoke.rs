@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Function;
-use crate::console::{Console, data};
+use crate::console::data;
 use crate::failure::Failure;
 use crate::subject::{LabSetup, Subject};
 
@@ -49,9 +49,6 @@ pub(super) async fn invoke(arguments: &Arguments) -> Result<u8, Failure> {
         ..LabSetup::default()
     })
     .await?;
-    for note in &subject.notes {
-        Console::new().line(&format!("note: {note}"));
-    }
     let lab = subject
         .lab
         .ok_or_else(|| Failure::Broken("the lab is gone".to_owned()))?;
