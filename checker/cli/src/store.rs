@@ -1,6 +1,7 @@
 //! The only files: control files and programs in, run folders out and in again.
 //!
-//! [`archive`] is a folder of runs with its chain, [`folder`] one run's files, [`keys`] what signs.
+//! [`archive`] is a folder of runs with its chain, [`folder`] one run's files, [`index`] the page over all runs, [`keys`]
+//! what signs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use crate::failure::Failure;
 
 pub(crate) mod archive;
 pub(crate) mod folder;
+mod index;
 pub(crate) mod keys;
 
 /// Control files larger than this are refused before they are read.

@@ -22,6 +22,9 @@ const OUTLINED: usize = 100;
 /// Findings stand in a list of a control of the list of controls of a run.
 const FINDINGS_LEVEL: usize = 4;
 
+/// How the words end that say that only one resource was judged.
+const ONLY: &str = " was judged";
+
 /// The version of this format.
 pub const VERSION: u32 = 1;
 
@@ -345,7 +348,7 @@ impl Run {
             return None;
         }
         self.total();
-        self.not_proven.push(format!("only {resource} was judged"));
+        self.not_proven.push(format!("only {resource}{ONLY}"));
         self.run_id = named(
             self.started,
             Sha256::new()
@@ -353,6 +356,14 @@ impl Run {
                 .chain_update(resource),
         );
         Some(self)
+    }
+
+    /// Whether every resource was judged, and not only one that was asked for.
+    pub fn is_whole(&self) -> bool {
+        !self
+            .not_proven
+            .iter()
+            .any(|gap| gap.starts_with("only ") && gap.ends_with(ONLY))
     }
 
     /// The id: the time, and a digest of everything that the run follows from and says about itself.
@@ -409,8 +420,8 @@ impl Run {
                 finding.evidence.clear();
             }
         }
+        // What was not proven stays: it says whether the run was a whole one.
         self.notes.clear();
-        self.not_proven.clear();
         self.api_calls.clear();
         self.waivers.clear();
         self.reach.clear();

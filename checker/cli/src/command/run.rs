@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use checker_core::evidence::Judged;
 use checker_core::observation::Time;
+use checker_core::report;
 use checker_core::shard::Shard;
 use checker_lab::{Fault, Replacement};
 use clap::{Args, ValueEnum};
@@ -208,7 +209,7 @@ impl Arguments {
     }
 }
 
-/// Where the run is, and the head of its chain, which belongs outside the folder.
+/// Where the run is, and the head of its chain, which belongs outside the folder: with the summary on a CI job's page.
 pub(super) fn tell(recorded: &Recorded, console: Console) {
     let kept = if recorded.again {
         "recorded before, kept as it is, in"
@@ -222,8 +223,10 @@ pub(super) fn tell(recorded: &Recorded, console: Console) {
     else {
         return;
     };
-    let text =
-        format!("Head of the compliance evidence (sequence, SHA-256 of the manifest): `{head}`\n");
+    let result = std::fs::read_to_string(recorded.folder.join(report::SUMMARY)).unwrap_or_default();
+    let text = format!(
+        "{result}\nHead of the compliance evidence (sequence, SHA-256 of the manifest): `{head}`\n"
+    );
     let written = std::fs::OpenOptions::new()
         .create(true)
         .append(true)

@@ -15,8 +15,8 @@ use checker_core::evidence::{Bundle, Contents};
 use checker_core::observation::Facts;
 use checker_core::run::Run;
 
-use super::folder;
 use super::keys::{self, Signer};
+use super::{folder, index};
 use crate::failure::Failure;
 
 /// So many earlier runs are kept in a run, for trends: a year of nights.
@@ -157,6 +157,8 @@ impl Archive {
         self.point_latest(&run.run_id)
             .and_then(|()| File::open(&self.out)?.sync_all())
             .map_err(|error| broken("point `latest` at the run", error))?;
+        index::write(&self.out, run, sealed.sequence, &earlier)
+            .map_err(|error| broken("write `index.html`", error))?;
         drop(lock);
         Ok(Recorded {
             folder,

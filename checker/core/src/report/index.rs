@@ -17,6 +17,8 @@ pub struct Recorded<'a> {
     pub run: &'a Run,
     /// Its number in the chain, where it is known.
     pub sequence: Option<u64>,
+    /// Whether its folder lies beside the page.
+    pub here: bool,
 }
 
 /// The text of the page.
@@ -113,8 +115,8 @@ fn row(recorded: &Recorded<'_>) -> Markup {
                 td class={ "n " (if value == 0 { "zero" } else { class }) } { (mark::number(value)) }
             }
             td {
-                @if is_folder(&run.run_id) { a href={ (run.run_id) "/report.html" } { (run.run_id) } }
-                @else { (run.run_id) }
+                @if recorded.here && is_folder(&run.run_id) { a href={ (run.run_id) "/report.html" } { (run.run_id) } }
+                @else { (run.run_id) " (not in this folder)" }
             }
         }
     }
@@ -182,12 +184,14 @@ mod tests {
             .map(|(run, sequence)| Recorded {
                 run,
                 sequence: Some(*sequence),
+                here: *sequence != 2,
             })
             .collect();
         let page = index(&recorded);
         assert!(page.contains("1 run is missing from the chain here"));
         assert!(page.contains("2 nights without a run: 2026-11-03 to 2026-11-04"));
         assert!(page.contains("href=\"20261105T120000Z-00000005/report.html\""));
+        assert!(!page.contains("href=\"20261102T120000Z-00000002"));
         assert_eq!(page.matches("<tbody>").count(), 1);
     }
 
@@ -198,6 +202,7 @@ mod tests {
         let page = index(&[Recorded {
             run: &run,
             sequence: None,
+            here: true,
         }]);
         assert!(!page.contains("href=\".."));
         assert!(!page.contains("<script"));

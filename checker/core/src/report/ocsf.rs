@@ -33,8 +33,6 @@ struct Event<'a> {
     compliance: Compliance<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    evidences: Vec<Evidence<'a>>,
     finding_info: FindingInfo<'a>,
     message: &'a str,
     metadata: Metadata<'a>,
@@ -73,29 +71,10 @@ struct NameValue<'a> {
 }
 
 #[derive(Serialize)]
-struct Evidence<'a> {
-    file: File<'a>,
-}
-
-#[derive(Serialize)]
-struct File<'a> {
-    hashes: [Fingerprint<'a>; 1],
-    name: String,
-    path: String,
-    r#type: &'static str,
-    type_id: u8,
-}
-
-#[derive(Serialize)]
-struct Fingerprint<'a> {
-    algorithm: &'static str,
-    algorithm_id: u8,
-    value: &'a str,
-}
-
-#[derive(Serialize)]
 struct FindingInfo<'a> {
     created_time: i64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    data_sources: Vec<String>,
     title: String,
     types: [&'static str; 1],
     uid: String,
@@ -164,13 +143,15 @@ fn event<'a>(run: &'a Run, control: &'a ControlRun, finding: &'a Finding) -> Eve
         class_uid: 2003,
         compliance: compliance(control, finding),
         count: finding.count,
-        evidences: finding
-            .evidence
-            .iter()
-            .filter_map(|digest| evidence(digest))
-            .collect(),
         finding_info: FindingInfo {
             created_time: run.started.timestamp_millis(),
+            // Files of the run's folder; each is named by its SHA-256.
+            data_sources: finding
+                .evidence
+                .iter()
+                .filter(|digest| is_digest(digest))
+                .map(|digest| format!("evidence/{digest}.json"))
+                .collect(),
             title: format!("{}.{}", control.id, finding.assertion),
             types: ["Compliance"],
             uid: uid.clone(),
@@ -243,22 +224,6 @@ fn compliance<'a>(control: &'a ControlRun, finding: &'a Finding) -> Compliance<'
         status_details: &finding.because,
         status_id,
     }
-}
-
-fn evidence(digest: &str) -> Option<Evidence<'_>> {
-    is_digest(digest).then(|| Evidence {
-        file: File {
-            hashes: [Fingerprint {
-                algorithm: "SHA-256",
-                algorithm_id: 3,
-                value: digest,
-            }],
-            name: format!("{digest}.json"),
-            path: format!("evidence/{digest}.json"),
-            r#type: "Regular File",
-            type_id: 1,
-        },
-    })
 }
 
 fn severity(control: &ControlRun, verdict: Verdict) -> (u8, &'static str) {

@@ -33,7 +33,7 @@ const NAMESPACE: &str = "urn:compliance-checker:oscal";
 
 /// The text of the document.
 pub(super) fn render(run: &Run) -> Result<String, serde_json::Error> {
-    let mut text = serde_json::to_string_pretty(&document(run))?;
+    let mut text = serde_json::to_string(&document(run))?;
     text.push('\n');
     Ok(text)
 }
@@ -91,12 +91,23 @@ fn controls_as_plan(run: &Run, uuid: String) -> Resource {
             .iter()
             .filter(|control| is_digest(&control.digest))
             .map(|control| ResourceLink {
-                href: format!("controls/{}.yaml", token(&control.id)),
+                href: format!("controls/{}", token(file_of(control))),
                 media_type: "application/yaml",
                 hashes: [sha256(&control.digest)],
             })
             .collect(),
     }
+}
+
+/// The name of a control's file: findings say where their rules stand, `controls/FR-278.yaml:31:5`.
+fn file_of(control: &ControlRun) -> &str {
+    control
+        .findings
+        .iter()
+        .filter_map(|finding| finding.source.rsplitn(3, ':').last())
+        .filter_map(|path| path.rsplit('/').next())
+        .find(|name| !name.is_empty())
+        .unwrap_or(&control.id)
 }
 
 fn sha256(digest: &str) -> Hash {

@@ -1,14 +1,14 @@
 //! Many runs as one period: which nights ran, which are missing, what was mended and how long that took.
 //!
-//! In: a run and the runs before it. Out: [`Period`], which reports draw. A night is a UTC day; a day without a run is
-//! missing, whatever the reason.
+//! In: a run and the runs before it, of which outlines are enough. Out: [`Period`], which reports draw. A night is a UTC
+//! day; a day without a run is missing, whatever the reason. Runs that judged one resource only do not count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Days, NaiveDate, TimeDelta};
 
 use crate::observation::Time;
-use crate::run::{Finding, Run};
+use crate::run::{ControlRun, Run};
 use crate::verdict::Verdict;
 
 /// The longest period that is looked at, in days, counted back from the newest run.
@@ -19,7 +19,7 @@ const LONGEST: u64 = 400;
 pub(super) struct Period<'a> {
     /// Every day from the first run to the last.
     pub(super) nights: Vec<Night<'a>>,
-    /// Findings that failed and passed later.
+    /// Findings that failed and no longer do.
     pub(super) remediated: Vec<Remedied>,
     /// Findings that fail in the newest run, with the time since when.
     pub(super) open: Vec<Remedied>,
@@ -32,6 +32,8 @@ pub(super) struct Night<'a> {
     pub(super) date: NaiveDate,
     /// Its runs, oldest first; none on a missing night.
     pub(super) runs: Vec<&'a Run>,
+    /// How many controls the newest run judges that were known by then and not judged on this day.
+    pub(super) unjudged: usize,
 }
 
 /// A finding that failed, from the first run that saw it to the first that saw it mended (or to the newest run).
@@ -57,9 +59,17 @@ impl Remedied {
 }
 
 impl Night<'_> {
-    /// The verdict of the day's last run.
+    /// The verdict over the last word of the day on every control; none on a missing night. A day that left controls
+    /// out has not passed, whatever the others say.
     pub(super) fn verdict(&self) -> Option<Verdict> {
-        self.runs.last().map(|run| run.verdict)
+        let last: BTreeMap<&str, Verdict> = self
+            .runs
+            .iter()
+            .flat_map(|run| &run.controls)
+            .map(|control| (control.id.as_str(), control.verdict))
+            .collect();
+        let left_out = (self.unjudged > 0).then_some(Verdict::Inconclusive);
+        Verdict::over(last.into_values().chain(left_out))
     }
 }
 
@@ -80,14 +90,15 @@ impl<'a> Period<'a> {
             (left.started, &left.run_id).cmp(&(right.started, &right.run_id))
         });
         runs.dedup_by(|left, right| left.run_id == right.run_id);
-        Self::of(&runs)
+        runs.retain(|run| run.is_whole());
+        Self::of(&runs, run.started.date_naive())
     }
 
     /// The period of these runs, which are in order.
-    fn of(runs: &[&'a Run]) -> Self {
+    fn of(runs: &[&'a Run], last: NaiveDate) -> Self {
         let (remediated, open) = remedied(runs);
         Self {
-            nights: nights(runs),
+            nights: nights(runs, last),
             remediated,
             open,
         }
@@ -128,23 +139,46 @@ pub(super) fn same_subject(left: &Run, right: &Run) -> bool {
         && left.stage == right.stage
 }
 
-fn nights<'a>(runs: &[&'a Run]) -> Vec<Night<'a>> {
+fn nights<'a>(runs: &[&'a Run], last: NaiveDate) -> Vec<Night<'a>> {
     let mut days: BTreeMap<NaiveDate, Vec<&Run>> = BTreeMap::new();
     for run in runs {
         days.entry(run.started.date_naive()).or_default().push(run);
     }
-    let (Some(&first), Some(&last)) = (days.keys().next(), days.keys().next_back()) else {
+    let Some(&first) = days.keys().next() else {
         return Vec::new();
     };
+    let ids = |run: &&'a Run| -> Vec<&'a str> {
+        run.controls
+            .iter()
+            .map(|control| control.id.as_str())
+            .collect()
+    };
+    let wanted: BTreeSet<&str> = runs
+        .last()
+        .map(ids)
+        .unwrap_or_default()
+        .into_iter()
+        .collect();
     let earliest = last.checked_sub_days(Days::new(LONGEST)).unwrap_or(first);
+    let mut known: BTreeSet<&str> = BTreeSet::new();
     first
-        .max(earliest)
         .iter_days()
         .take_while(|day| *day <= last)
-        .map(|date| Night {
-            date,
-            runs: days.remove(&date).unwrap_or_default(),
+        .map(|date| {
+            let runs = days.remove(&date).unwrap_or_default();
+            let judged: BTreeSet<&str> = runs.iter().flat_map(ids).collect();
+            known.extend(&judged);
+            let unjudged = known
+                .intersection(&wanted)
+                .filter(|id| !runs.is_empty() && !judged.contains(*id))
+                .count();
+            Night {
+                date,
+                runs,
+                unjudged,
+            }
         })
+        .filter(|night| night.date >= earliest)
         .collect()
 }
 
@@ -156,7 +190,7 @@ fn remedied(runs: &[&Run]) -> (Vec<Remedied>, Vec<Remedied>) {
     let mut done = Vec::new();
     for run in runs {
         for control in &run.controls {
-            let now = verdicts(&control.id, &control.findings);
+            let now = Verdicts::of(control).beside(run);
             let of_control: Vec<Key<'_>> = failing
                 .range((control.id.as_str(), "", "")..)
                 .take_while(|((id, _, _), _)| *id == control.id)
@@ -165,14 +199,14 @@ fn remedied(runs: &[&Run]) -> (Vec<Remedied>, Vec<Remedied>) {
             for key in of_control {
                 match now.said(key) {
                     // Fails still, or nobody could look: it stays open.
-                    Some(Verdict::Fail | Verdict::Inconclusive) => {}
-                    Some(Verdict::Pass) => {
+                    Said::Open => {}
+                    Said::NoLonger => {
                         if let Some(since) = failing.remove(&key) {
                             done.push(note(key, since, run.started));
                         }
                     }
-                    // Excepted, or gone: no longer open, and not mended either.
-                    Some(Verdict::Waived | Verdict::NotApplicable) | None => {
+                    // No longer open, and not mended either.
+                    Said::Excepted => {
                         failing.remove(&key);
                     }
                 }
@@ -206,38 +240,68 @@ fn note((control, assertion, resource): Key<'_>, since: Time, until: Time) -> Re
 
 /// What one control of a run says of each rule and resource.
 struct Verdicts<'a> {
+    control: &'a str,
     exact: BTreeMap<Key<'a>, Verdict>,
-    /// Rules whose passed findings are one entry.
-    condensed: Vec<&'a str>,
+    /// Whether findings that fail may be left out, as in an outline that was cut.
+    cut: bool,
 }
 
-fn verdicts<'a>(control: &'a str, findings: &'a [Finding]) -> Verdicts<'a> {
-    Verdicts {
-        exact: findings
+/// What a run says of a finding that failed before.
+enum Said {
+    /// It fails, could not be decided, or may have been left out.
+    Open,
+    /// It passes, does not apply any more, or its resource is gone.
+    NoLonger,
+    /// It is waived.
+    Excepted,
+}
+
+impl<'a> Verdicts<'a> {
+    fn of(control: &'a ControlRun) -> Self {
+        let exact: BTreeMap<Key<'a>, Verdict> = control
+            .findings
             .iter()
             .map(|finding| {
                 let key = (
-                    control,
+                    control.id.as_str(),
                     finding.assertion.as_str(),
                     finding.resource.as_str(),
                 );
                 (key, finding.verdict)
             })
-            .collect(),
-        condensed: findings
-            .iter()
-            .filter(|finding| finding.verdict == Verdict::Pass && finding.count.is_some())
-            .map(|finding| finding.assertion.as_str())
-            .collect(),
+            .collect();
+        Self {
+            control: &control.id,
+            exact,
+            cut: false,
+        }
     }
-}
 
-impl Verdicts<'_> {
-    fn said(&self, key: Key<'_>) -> Option<Verdict> {
-        self.exact
-            .get(&key)
-            .copied()
-            .or_else(|| self.condensed.contains(&key.1).then_some(Verdict::Pass))
+    /// The same, beside the counts that the run has for it.
+    fn beside(mut self, run: &Run) -> Self {
+        let open = |verdict: &&Verdict| matches!(verdict, Verdict::Fail | Verdict::Inconclusive);
+        let listed = u64::try_from(self.exact.values().filter(open).count()).unwrap_or(u64::MAX);
+        self.cut = run
+            .summary
+            .iter()
+            .find(|row| row.control == self.control)
+            .is_some_and(|row| row.failed + row.inconclusive > listed);
+        self
+    }
+
+    fn said(&self, key: Key<'_>) -> Said {
+        match self.exact.get(&key) {
+            Some(Verdict::Fail | Verdict::Inconclusive) => Said::Open,
+            Some(Verdict::Waived) => Said::Excepted,
+            Some(Verdict::Pass | Verdict::NotApplicable) => Said::NoLonger,
+            None => {
+                if self.cut {
+                    Said::Open
+                } else {
+                    Said::NoLonger
+                }
+            }
+        }
     }
 }
 
@@ -294,7 +358,7 @@ mod tests {
             (&[Some(Fail), Some(Inconclusive), Some(Pass)], Some(2), 0),
             (&[Some(Fail), Some(Inconclusive)], None, 1),
             (&[Some(Fail), Some(Waived)], None, 0),
-            (&[Some(Fail), None], None, 0),
+            (&[Some(Fail), None], Some(1), 0),
             (&[Some(Pass), Some(Fail)], None, 1),
         ];
         for (days, took, open) in cases {
@@ -313,11 +377,54 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_among_condensed_ones_counts() {
-        let mut passed = finding("interval", "9 resources", Pass);
-        passed.count = Some(9);
-        let newest = sample::run(2, vec![sample::control("FR-278", vec![passed])]);
-        let earlier = [on(1, Some(Fail))];
-        assert_eq!(Period::until(&newest, &earlier).remediated.len(), 1);
+    fn outlines_of_runs_tell_the_same() {
+        let earlier = [on(1, Some(Fail)), on(2, Some(Pass)), on(3, Some(Fail))].map(Run::outline);
+        let newest = on(4, Some(Pass));
+        assert_eq!(Period::until(&newest, &earlier).remediated.len(), 2);
+        // An outline that lists fewer failures than it counts may have left this one out.
+        let mut cut = on(2, Some(Fail)).outline();
+        for control in &mut cut.controls {
+            control.findings.clear();
+        }
+        let still = on(3, Some(Fail));
+        let runs = [on(1, Some(Fail)), cut];
+        let period = Period::until(&still, &runs);
+        assert!(period.remediated.is_empty());
+        assert_eq!(
+            period.open.first().map(|open| open.took().num_days()),
+            Some(2)
+        );
+    }
+
+    #[test]
+    fn a_run_on_some_controls_speaks_for_those_only() {
+        let control =
+            |id: &str, verdict| sample::control(id, vec![finding("rule", "arn:x", verdict)]);
+        let night = sample::run(1, vec![control("A", Fail), control("B", Pass)]);
+        let mut again = sample::run(1, vec![control("A", Pass)]);
+        again.started += chrono::TimeDelta::hours(3);
+        "again".clone_into(&mut again.run_id);
+        let some = sample::run(2, vec![control("A", Pass)]);
+        let newest = sample::run(
+            3,
+            vec![control("A", Pass), control("B", Pass), control("C", Pass)],
+        );
+        let earlier = [night, again, some];
+        let period = Period::until(&newest, &earlier);
+        let verdicts: Vec<_> = period.nights.iter().map(super::Night::verdict).collect();
+        assert_eq!(verdicts, [Some(Pass), Some(Inconclusive), Some(Pass)]);
+    }
+
+    #[test]
+    fn a_run_on_one_resource_is_no_night() {
+        let whole = on(1, Some(Fail));
+        let Some(one) = on(2, Some(Pass)).only("arn:x") else {
+            panic!("the resource is there")
+        };
+        assert!(!one.is_whole() && !one.clone().outline().is_whole());
+        let newest = on(3, Some(Fail));
+        let earlier = [whole, one];
+        let period = Period::until(&newest, &earlier);
+        assert_eq!((period.missed(), period.remediated.len()), (1, 0));
     }
 }

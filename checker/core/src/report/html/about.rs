@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::front::{fact, sentence_case, target};
 use super::mark;
-use crate::run::Run;
+use crate::run::{Run, Target};
 
 /// Who, when, with what, and what was asked.
 pub(super) fn section(run: &Run) -> Markup {
@@ -45,29 +45,40 @@ pub(super) fn section(run: &Run) -> Markup {
 
 /// How to verify the folder that this page lies in.
 pub(super) fn verification(run: &Run) -> Markup {
+    let signers = match run.target {
+        Target::Lab | Target::Plan => {
+            "The key was made by the machine that ran this, and its public half lies in this folder: the signature shows that nothing was changed afterwards, not who ran it."
+        }
+        Target::Aws => {
+            "Take the file of allowed signers from a place that you trust, never from where this folder came from."
+        }
+    };
     html! {
         section id="verify" aria-labelledby="verify-head" {
             h2 id="verify-head" { "How to verify" }
             p {
-                "This page is a rendering of " code { "run.json" } " in the same folder. What a verdict rests on lies in "
-                code { "evidence/" } ", each file named by its own SHA-256. Nothing here needs to be believed:"
+                "This page is a rendering of " code { "run.json" } " in the same folder, and what a verdict rests on lies in "
+                code { "evidence/" } ". Nothing here needs to be believed; " code { "HOW-TO-VERIFY.md" } " has every step."
             }
             ol.verify {
                 li {
-                    p { "No evidence was altered: each file's digest is its name." }
+                    p {
+                        code { "manifest.json" } " lists every file with its digest, and the run before. It is as it was signed:"
+                    }
+                    pre tabindex="0" { code {
+                        "principal=$(ssh-keygen -Y find-principals -s manifest.json.sig -f allowed_signers)\n"
+                        "ssh-keygen -Y verify -f allowed_signers -I \"$principal\" -n compliance-evidence -s manifest.json.sig < manifest.json"
+                    } }
+                    p.quiet { (signers) }
+                }
+                li {
+                    p { "Every piece of evidence is unaltered; its name is its SHA-256:" }
                     pre tabindex="0" { code { "cd evidence && for f in *.json; do echo \"${f%.json}  $f\"; done | sha256sum --check --quiet" } }
                 }
                 li {
-                    p {
-                        code { "manifest.json" } " lists every file of the folder with its digest and points at the run before. "
-                        "It was signed by whom the signers file names; take that file from a place you trust, not from this folder."
-                    }
-                    pre tabindex="0" { code { "ssh-keygen -Y verify -f allowed_signers -I IDENTITY -n compliance-evidence -s manifest.json.sig < manifest.json" } }
-                }
-                li {
-                    p { "The verdicts follow from the evidence: the checker judges it again, without a network." }
-                    pre tabindex="0" { code { "checker verify " (run.run_id) " --allowed-signers allowed_signers --head DIGEST" } }
-                    p.quiet { "The head is the newest run's digest, published outside this folder; without it, nobody can tell whether newer runs were removed." }
+                    p { "The verdicts follow from the evidence; the checker judges it again, without a network:" }
+                    pre tabindex="0" { code { "checker verify . --allowed-signers allowed_signers --head SHA256" } }
+                    p.quiet { "The head is the digest of the newest manifest, published outside this folder; without it nobody can tell whether newer runs were removed." }
                 }
             }
         }

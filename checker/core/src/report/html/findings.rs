@@ -20,6 +20,9 @@ const ROWS: usize = 5_000;
 /// Above this many findings in the run, rows of passed findings leave out the values compared.
 const MANY: u64 = 5_000;
 
+/// The longest example beside a folded rule, in characters.
+const EXAMPLE: usize = 160;
+
 /// The findings of one rule with one verdict.
 struct Group<'a> {
     rule: &'a str,
@@ -152,12 +155,24 @@ fn folded(run: &Run, group: &Group<'_>) -> Markup {
     html! {
         details.group {
             summary {
-                (mark::symbol(group.verdict)) code { (group.rule) } " "
-                span.quiet { (mark::number(group.count())) " " (if group.verdict == Verdict::Pass { "passed" } else { "not applicable" }) }
+                (mark::symbol(group.verdict)) code { (group.rule) }
+                span.count { (mark::number(group.count())) span.unseen { " " (mark::word(group.verdict)) } }
+                @if let Some(first) = group.findings.first() {
+                    span.example { @if group.findings.len() > 1 { "such as: " } (cut(&first.says)) }
+                }
             }
             (rows(&group.findings, values))
         }
     }
+}
+
+/// A text that stays within two lines.
+fn cut(text: &str) -> String {
+    let mut short: String = text.chars().take(EXAMPLE).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
 }
 
 /// Findings as rows; what all of them share stands once above.

@@ -4,6 +4,7 @@
 
 use maud::{Markup, html};
 
+use super::front::sentence_case;
 use super::mark;
 use crate::run::{Measurement, Moment, Run};
 
@@ -36,10 +37,13 @@ fn one(at: usize, measurement: &Measurement) -> Markup {
     html! {
         figure.measurement {
             figcaption {
-                h3 { (measurement.what) }
+                h3 { (sentence_case(&measurement.what).trim_end_matches('.')) }
                 p { "Probe " code { (measurement.probe) } ". " (in_words(measurement)) }
             }
-            @if !measurement.values_ms.is_empty() { (bars(at, measurement)) }
+            // One value without a limit has nothing to stand beside.
+            @if measurement.values_ms.len() > 1 || (measurement.limit_ms.is_some() && !measurement.values_ms.is_empty()) {
+                (bars(at, measurement))
+            }
             @if !measurement.timeline.is_empty() {
                 (timeline(at, &measurement.timeline))
                 ol.moments {

@@ -21,7 +21,7 @@ pub(super) fn section(period: &Period<'_>) -> Markup {
                 (strip(period))
             }
             (list("Failing now, and since when", &period.open, "Failing for at least"))
-            (list("Mended within the period", &period.remediated, "Time to remediate"))
+            (list("No longer failing", &period.remediated, "Time to remediate"))
         }
     }
 }
@@ -44,7 +44,10 @@ fn summary(period: &Period<'_>) -> Markup {
                 div { dt { "Time to remediate" } dd { "median " (mark::span(median)) ", longest " (mark::span(longest)) } }
             }
         }
-        p.quiet { "A night is a UTC day and shows the verdict of its last run. Times run from the first run that saw a failure to the first that saw it mended." }
+        p.quiet {
+            "A night is a UTC day; it shows the last verdict of the day on every control, and is inconclusive if it left some out. "
+            "Times run from the first run that saw a failure to the first that no longer did."
+        }
     }
 }
 
@@ -61,7 +64,11 @@ fn cell(night: &Night<'_>) -> Markup {
     let date = night.date.to_string();
     let day = night.date.format("%d").to_string();
     let verdict = night.verdict();
-    let word = verdict.map_or("no run", mark::word);
+    let word = match verdict {
+        Some(_) if night.unjudged > 0 => "some controls were not judged",
+        Some(verdict) => mark::word(verdict),
+        None => "no run",
+    };
     html! {
         li class=(verdict.map_or("missed", mark::class)) title={ (date) ": " (word) } {
             span.day aria-hidden="true" { (day) }
