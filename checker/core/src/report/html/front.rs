@@ -201,7 +201,8 @@ pub(super) fn not_proven(run: &Run, period: &Period<'_>) -> Markup {
                 @if missed > 0 {
                     li {
                         (mark::count(missed, "night", "nights")) " of the " a href="#period" { "period" }
-                        " without a run: for them nothing is known."
+                        " had no run: nothing is known of "
+                        @if missed == 1 { "it." } @else { "them." }
                     }
                 }
                 @if run.measurements.is_empty() {
