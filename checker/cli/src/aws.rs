@@ -276,7 +276,7 @@ impl Aws {
                 code: "NotHandedIn".to_owned(),
                 advice: "give the organisation's policies with --scp DIR".to_owned(),
             }),
-            Observation::Program => Err(Unseen {
+            Observation::Program | Observation::Plan => Err(Unseen {
                 operation: observation.operation().to_owned(),
                 code: "NoProgram".to_owned(),
                 advice: "give the program with --program DIR".to_owned(),

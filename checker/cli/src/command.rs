@@ -9,6 +9,7 @@ use crate::failure::Failure;
 
 mod controls;
 mod faults;
+mod gate;
 mod iam;
 mod lab;
 mod lambda;
@@ -46,6 +47,8 @@ enum Command {
     Diff(recorded::DiffArguments),
     /// Draw a sample of the resources of a recorded run, the same for everybody.
     Sample(recorded::SampleArguments),
+    /// Judge a program before it is deployed, and say whether it may be.
+    Gate(gate::Arguments),
     /// List, show and check controls.
     #[command(subcommand)]
     Controls(controls::Command),
@@ -86,6 +89,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Report(arguments) => recorded::report(&arguments, console),
         Command::Diff(arguments) => recorded::diff(&arguments),
         Command::Sample(arguments) => recorded::sample(&arguments, console),
+        Command::Gate(arguments) => gate::gate(&arguments, console),
         Command::Controls(command) => controls::controls(&command),
         Command::Faults(arguments) => faults::faults(&arguments, console),
         Command::Iam(command) => iam::iam(&command, console),

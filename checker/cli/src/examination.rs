@@ -371,7 +371,10 @@ fn not_proven(matter: &Matter) -> Vec<String> {
             "lists of AWS lag behind: what was made in the last five minutes may be missing from them"
                 .to_owned(),
         ),
-        Target::Plan => {}
+        Target::Plan => gaps.push(
+            "a preview shows its own stacks: what else the account holds, and what happens once it runs, is not judged"
+                .to_owned(),
+        ),
     }
     if let Some(shard) = matter.shard {
         gaps.push(format!(

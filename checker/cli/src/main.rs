@@ -11,6 +11,7 @@ mod failure;
 mod fault;
 mod places;
 mod policy_files;
+mod preview;
 mod probe;
 mod store;
 mod subject;

@@ -3,6 +3,7 @@
 //! Out: a client configuration, the program as an observation, and notes on how it all came about. The lab lives
 //! as long as its subject.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,9 +18,13 @@ use checker_lab::{Fault, Lab, LabOptions, Replacement};
 
 use crate::aws::{Aws, Clock, Patience};
 use crate::failure::Failure;
+use crate::preview::left_open;
 
 /// Type token of a function in the program.
 const FUNCTION: &str = "aws:lambda/function:Function";
+
+/// ARNs of what programs declare, by `program:<program>/<name>`.
+type Arns = BTreeMap<String, String>;
 
 /// What is judged.
 pub(crate) struct Subject {
@@ -29,6 +34,8 @@ pub(crate) struct Subject {
     pub(crate) config: SdkConfig,
     /// The program as an answer.
     pub(crate) program: Observed,
+    /// What is not known of it yet, as an answer.
+    pub(crate) plan: Option<Observed>,
     /// What a reader must know.
     pub(crate) notes: Vec<String>,
     /// The organisation's service control policies, where they were handed in.
@@ -85,7 +92,7 @@ impl Subject {
         let programs = stacked(&setup.program)
             .iter()
             .map(|folder| {
-                Program::load(folder, &setup.stage)
+                Program::load_beneath(folder, &setup.stage, &setup.program)
                     .map(Arc::new)
                     .map_err(|errors| wrong(&errors))
             })
@@ -98,14 +105,18 @@ impl Subject {
         programs: &[Arc<Program>],
         setup: &LabSetup,
     ) -> Result<Self, Failure> {
-        let lab = empty_lab(setup).await?;
+        let lab = lab_for(setup, programs.last().map(Arc::as_ref)).await?;
         let mut notes = Vec::new();
+        let mut arns = Arns::new();
+        let mut gaps = Vec::new();
         let mut function = None;
         let mut names = Vec::new();
         for part in programs {
             let stand_in = setup.stand_in.clone().or(std::env::current_exe().ok());
             let applied = apply_to(lab.account(), &lab.sdk_config(), part, stand_in).await?;
             notes.extend(notes_on(&applied));
+            arns.extend(arns_of(&applied));
+            gaps.extend(applied.gaps.clone());
             function = rotation_function(&applied, &setup.stage).or(function);
             names.extend(function_names(&applied));
         }
@@ -126,7 +137,8 @@ impl Subject {
         Ok(Self {
             target: Target::Lab,
             config: Patience::LAB.applied(lab.sdk_config()),
-            program: observed(programs),
+            program: observed(programs, &arns),
+            plan: (!gaps.is_empty()).then(|| left_open(&gaps, &[], false)),
             notes,
             control_policies: None,
             lab: Some(lab),
@@ -140,7 +152,10 @@ impl Subject {
     /// What is given and not asked.
     pub(crate) fn given(&self) -> Vec<Observed> {
         let program = std::iter::once(self.program.clone());
-        program.chain(self.control_policies.clone()).collect()
+        program
+            .chain(self.control_policies.clone())
+            .chain(self.plan.clone())
+            .collect()
     }
 
     /// Whether what is asked as AWS is on this machine, such as `checker lab`.
@@ -159,6 +174,7 @@ impl Subject {
             target: Target::Aws,
             config,
             program: observed_if_there(program, stage)?,
+            plan: None,
             notes: Vec::new(),
             control_policies: None,
             lab: None,
@@ -217,11 +233,23 @@ pub(crate) fn is_loopback(endpoint: &str) -> bool {
 
 /// An embedded AWS with nothing in it.
 pub(crate) async fn empty_lab(setup: &LabSetup) -> Result<Lab, Failure> {
+    lab_for(setup, None).await
+}
+
+/// An embedded AWS of the account and region that a program is configured for.
+async fn lab_for(setup: &LabSetup, program: Option<&Program>) -> Result<Lab, Failure> {
+    let defaults = LabOptions::default();
     Lab::start(LabOptions {
         port: setup.port,
         clock: setup.clock,
         replace: setup.replace.clone(),
-        ..LabOptions::default()
+        account: program
+            .and_then(Program::account)
+            .map_or(defaults.account, str::to_owned),
+        region: program
+            .and_then(Program::region)
+            .map_or(defaults.region, str::to_owned),
+        faults: Vec::new(),
     })
     .await
     .map_err(|error| Failure::Broken(format!("failed to {error}")))
@@ -273,7 +301,8 @@ async fn apply_to(
 
 /// The program after all that it stands on: its prerequisites, and theirs where they have some of their own.
 pub(crate) fn stacked(program: &Path) -> Vec<PathBuf> {
-    let mut folders = vec![program.to_owned(), prerequisites(program)];
+    let mut folders = vec![program.to_owned()];
+    folders.extend(prerequisites(program));
     while let Some(below) = folders.last().map(|last| last.join("prerequisites"))
         && below.join("Pulumi.yaml").exists()
     {
@@ -283,16 +312,32 @@ pub(crate) fn stacked(program: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// The prerequisites beside the program, otherwise the repository's.
-fn prerequisites(program: &Path) -> PathBuf {
+/// The prerequisites beside the program, otherwise the repository's, unless they are the program itself.
+fn prerequisites(program: &Path) -> Option<PathBuf> {
     let own = program.join("prerequisites");
     if own.join("Pulumi.yaml").exists() {
-        return own;
+        return Some(own);
     }
-    let repository = Path::new("infra-pulumi-yaml").join("prerequisites");
-    if repository.exists() { repository } else { own }
+    let repository = repository()?;
+    let itself = repository.canonicalize().ok() == program.canonicalize().ok();
+    (!itself).then_some(repository)
 }
 
+/// The prerequisites of the repository that the checker runs in, or that it was built in.
+fn repository() -> Option<PathBuf> {
+    let inside = Path::new("infra-pulumi-yaml").join("prerequisites");
+    let executable = std::env::current_exe().unwrap_or_default();
+    std::iter::once(inside.clone())
+        .chain(
+            executable
+                .ancestors()
+                .skip(1)
+                .map(|above| above.join(&inside)),
+        )
+        .find(|folder| folder.join("Pulumi.yaml").exists())
+}
+
+/// Errors of a program or a preview, each at its place.
 pub(crate) fn wrong(errors: &ProgramErrors) -> Failure {
     Failure::Files(
         errors
@@ -332,6 +377,13 @@ fn notes_on(applied: &Applied) -> Vec<String> {
     });
     let lints = applied.lints.iter().map(ToString::to_string);
     stood_in.chain(stored).chain(lints).collect()
+}
+
+fn arns_of(applied: &Applied) -> impl Iterator<Item = (String, String)> {
+    applied.resources.iter().filter_map(|resource| {
+        let declared = format!("program:{}/{}", applied.program, resource.name);
+        Some((declared, resource.arn.clone()?))
+    })
 }
 
 fn function_names(applied: &Applied) -> impl Iterator<Item = String> {
@@ -384,10 +436,10 @@ fn observed_if_there(program: &Path, stage: &str) -> Result<Observed, Failure> {
         });
     }
     let program = Program::load(program, stage).map_err(|errors| wrong(&errors))?;
-    Ok(observed(&[Arc::new(program)]))
+    Ok(observed(&[Arc::new(program)], &Arns::new()))
 }
 
-fn observed(programs: &[Arc<Program>]) -> Observed {
+fn observed(programs: &[Arc<Program>], arns: &Arns) -> Observed {
     let values = programs
         .iter()
         .flat_map(|program| program.secret_values())
@@ -407,6 +459,9 @@ fn observed(programs: &[Arc<Program>]) -> Observed {
                 kind: resource.kind.clone(),
                 place: format!("{}:{}", program.path(), resource.position),
                 tags: program.tags(resource),
+                arn: arns
+                    .get(&format!("program:{}/{}", program.name(), resource.name))
+                    .cloned(),
             })
         })
         .collect();

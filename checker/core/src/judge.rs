@@ -13,8 +13,9 @@ use crate::accept::accept;
 use crate::access::Everyone;
 use crate::control::{Catalog, Check, Control, Filter, Iam, Inspect, Rule};
 use crate::expression::types::Typed as _;
-use crate::expression::{Bindings, Expression, Path, with_deep_stack};
-use crate::observation::{Facts, Observation, Time, Unseen, hex};
+use crate::expression::{Bindings, Expression, Path, Unevaluable, with_deep_stack};
+use crate::observation::{Answer, Facts, Observation, Time, Unseen, hex};
+use crate::population::gap::Gaps;
 use crate::population::{Item, Noun, Reads, Setting};
 use crate::probe;
 use crate::run::{self, ControlRun, Finding, ReachPath, Run, Target};
@@ -69,10 +70,40 @@ pub fn judge(catalog: &Catalog, facts: &Facts, setting: &Setting, about: About) 
         measurements: probe::measurements(&probe::plan(catalog, setting), facts),
         shard: setting.shard,
         parts: Vec::new(),
+        places: BTreeMap::new(),
     };
     accept(&mut run, catalog);
+    run.places = places(&run, facts);
     run.run_id = run.id(facts);
     run
+}
+
+/// Where the program declares what did not pass, by ARN and by name.
+fn places(run: &Run, facts: &Facts) -> BTreeMap<String, String> {
+    let Ok(Answer::Program(program)) = facts.get(&Observation::Program) else {
+        return BTreeMap::new();
+    };
+    let mut declared: BTreeMap<String, &str> = BTreeMap::new();
+    for resource in &program.declared {
+        let name = format!("program:{}/{}", resource.program, resource.name);
+        declared.insert(name, &resource.place);
+        if let Some(arn) = &resource.arn {
+            // The first one declares it; its policy or its rotation come after it.
+            declared.entry(arn.clone()).or_insert(&resource.place);
+        }
+    }
+    run.controls
+        .iter()
+        .flat_map(|control| &control.findings)
+        .filter(|finding| match finding.verdict {
+            Verdict::Fail | Verdict::Inconclusive | Verdict::Waived => true,
+            Verdict::Pass | Verdict::NotApplicable => false,
+        })
+        .filter_map(|finding| {
+            let place = declared.get(&finding.resource)?;
+            Some((finding.resource.clone(), (*place).to_owned()))
+        })
+        .collect()
 }
 
 fn judge_control(
@@ -326,6 +357,7 @@ impl<'a> Populations<'a> {
                 }
             }
         }
+        let gaps = Gaps::of(facts);
         let items = reads
             .into_iter()
             .map(|(noun, reads)| {
@@ -334,14 +366,17 @@ impl<'a> Populations<'a> {
                     items.sort_by(|left, right| left.resource.cmp(&right.resource));
                     items
                 });
-                (noun, items)
+                (noun, gaps.poison(noun, items))
             })
             .collect();
         Self {
             facts,
             setting,
             items,
-            everyone: Everyone::new(facts),
+            everyone: match gaps.access() {
+                Some(unseen) => Err(unseen),
+                None => Everyone::new(facts),
+            },
         }
     }
 
@@ -425,10 +460,16 @@ impl<'a> Populations<'a> {
         control: &Control,
         inspect: &Inspect,
         item: &Item,
-    ) -> Result<bool, crate::expression::Unevaluable> {
+    ) -> Result<bool, Unevaluable> {
         match &inspect.population.filter {
             Filter::All => Ok(true),
-            Filter::Named(name) => Ok(item.passes.contains(name.as_str())),
+            Filter::Named(name) => match item.undecided.get(name.as_str()) {
+                Some(reason) => Err(Unevaluable {
+                    path: name.clone(),
+                    message: reason.clone(),
+                }),
+                None => Ok(item.passes.contains(name.as_str())),
+            },
             Filter::Condition(condition) => {
                 condition.evaluate(&self.bindings(control, &inspect.population.variable, item))
             }

@@ -175,6 +175,7 @@ pub fn merge(mut runs: Vec<Run>) -> Result<Run, MergeError> {
             .collect(),
         shard: None,
         parts,
+        places: runs.iter().flat_map(|run| run.places.clone()).collect(),
     })
 }
 

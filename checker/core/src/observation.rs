@@ -103,6 +103,8 @@ pub enum Observation {
     ControlPolicies,
     /// What AWS's own simulator decides of one request by one principal: `iam:SimulatePrincipalPolicy`.
     Simulation(Simulated),
+    /// What the plan under check leaves open.
+    Plan,
 }
 
 /// A request for AWS's simulator.
@@ -158,6 +160,7 @@ impl Observation {
             Self::SecretCalls(_) => "cloudtrail:LookupEvents",
             Self::Program => "program",
             Self::Trace(_) => "probe",
+            Self::Plan => "plan",
         }
     }
 }

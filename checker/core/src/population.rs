@@ -24,6 +24,7 @@ pub mod environment;
 pub mod event_rule;
 pub mod filter_policy;
 pub mod function;
+pub(crate) mod gap;
 pub mod grant;
 pub mod key;
 mod known;
@@ -237,6 +238,8 @@ pub struct Item {
     pub unknowns: BTreeMap<String, String>,
     /// Named filters that it passes.
     pub passes: BTreeSet<&'static str>,
+    /// Named filters of which nobody can tell whether it passes them, each with the reason.
+    pub undecided: BTreeMap<&'static str, String>,
     /// Why no rule applies to it, if none does.
     pub exempt: Option<String>,
     /// Questions that answer the paths with these prefixes.
@@ -253,6 +256,7 @@ impl Item {
             value: fact.value(),
             unknowns,
             passes: BTreeSet::new(),
+            undecided: BTreeMap::new(),
             exempt: None,
             details: Vec::new(),
         }

@@ -13,6 +13,7 @@ mod oscal;
 mod period;
 #[cfg(test)]
 mod sample;
+pub(crate) mod sarif;
 #[cfg(test)]
 mod tests;
 
@@ -52,6 +53,7 @@ pub const SUMMARY: &str = "summary.md";
 const JUNIT: &str = "junit.xml";
 const OSCAL: &str = "oscal-assessment-results.json";
 const OCSF: &str = "ocsf.jsonl";
+const SARIF: &str = "gate.sarif";
 
 /// Every report of a run. `earlier` are the runs before it, in any order; those of another target, account, region or
 /// stage are left out.
@@ -64,5 +66,6 @@ pub fn files(run: &Run, earlier: &[Run]) -> Result<Vec<ReportFile>, ReportError>
         file(SUMMARY, markdown::render(run, earlier)),
         file(OSCAL, oscal::render(run).map_err(json(OSCAL))?),
         file(OCSF, ocsf::render(run).map_err(json(OCSF))?),
+        file(SARIF, sarif::render(run).map_err(json(SARIF))?),
     ])
 }

@@ -77,6 +77,9 @@ pub struct Run {
     /// The accounts, regions and shards that this run is put together from, where there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
+    /// Where the program declares what did not pass: `file:line:column` by the name of the resource.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub places: BTreeMap<String, String>,
 }
 
 /// A run that is part of another.

@@ -8,12 +8,18 @@
 /// A deterministic sequence of identifiers.
 pub(crate) struct Ids {
     state: u64,
+    /// What the next key is called, where that was decided before.
+    next_key: Option<String>,
+    /// What the ARN of the next secret ends with, where that was decided before.
+    next_suffix: Option<String>,
 }
 
 impl Default for Ids {
     fn default() -> Self {
         Self {
             state: 0x6b61_6d61_6b61_2d31,
+            next_key: None,
+            next_suffix: None,
         }
     }
 }
@@ -23,6 +29,28 @@ const ALPHANUMERIC: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 const HEX: &[u8] = b"0123456789abcdef";
 
 impl Ids {
+    /// Decides what the next key is called and what the ARN of the next secret ends with.
+    pub(crate) fn decide(&mut self, key: Option<String>, suffix: Option<String>) {
+        self.next_key = key;
+        self.next_suffix = suffix;
+    }
+
+    /// The id of a new key of one region.
+    pub(crate) fn key(&mut self) -> String {
+        match self.next_key.take() {
+            Some(decided) => decided,
+            None => self.uuid(),
+        }
+    }
+
+    /// The six characters at the end of a new secret's ARN.
+    pub(crate) fn suffix(&mut self) -> String {
+        match self.next_suffix.take() {
+            Some(decided) => decided,
+            None => self.alphanumeric(6),
+        }
+    }
+
     /// A version 4 UUID in form.
     pub(crate) fn uuid(&mut self) -> String {
         let variant = self.draw(1, b"89ab");

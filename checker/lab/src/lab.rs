@@ -166,6 +166,11 @@ impl Lab {
             .act(|world| crate::fill::secrets(world, n, function_arn, now))
     }
 
+    /// Decides what the next key is called and what the ARN of the next secret ends with.
+    pub(crate) fn decide_ids(&self, key: Option<String>, suffix: Option<String>) {
+        self.shared.act(|world| world.ids.decide(key, suffix));
+    }
+
     /// A configuration that points SDK clients at the lab, with its administrator's credentials.
     pub fn sdk_config(&self) -> SdkConfig {
         let credentials = Credentials::new(

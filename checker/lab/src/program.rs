@@ -18,7 +18,9 @@ mod error;
 mod evaluate;
 mod expression;
 mod functions;
+mod layout;
 mod order;
+mod preview;
 mod schema;
 mod settings;
 mod source;
@@ -28,17 +30,20 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use apply::plan::{AppliedPlan, PlanGap, apply_plan};
 pub use apply::{Applied, AppliedResource, ApplyError, ApplyOptions, StoodIn, apply};
 pub use edit::{Edit, EditError, NoSuchPlace, ProgramFile, Written};
 pub use error::{Position, ProgramError, ProgramErrors};
+pub use preview::Plan;
 pub use value::{MASKED, UNKNOWN};
 
 use error::Problems;
 use evaluate::{Known, Scope, Stop};
 use expression::{Entry, Expr, ExprKind};
+use layout::Layout;
 use schema::Schema;
 use settings::Settings;
-use template::{Resource, Template};
+use template::{Part, Resource, Template};
 use value::Value;
 
 /// A program with the config of one stage, free of errors.
@@ -88,9 +93,31 @@ impl Program {
     /// # Errors
     /// Everything that is wrong with the two files, each with its place.
     pub fn load(directory: &Path, stage: &str) -> Result<Self, ProgramErrors> {
-        let file = directory.join("Pulumi.yaml");
+        let file = Layout::of(directory).file;
         let shown = file.display().to_string();
         Self::build(directory, stage, source::read(&file, &shown), None)
+    }
+
+    /// As [`Program::load`], for a program beneath another one: where it has no file for the stage, the provider's
+    /// settings (`aws:..`) are those of the program above.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files, each with its place.
+    pub fn load_beneath(
+        directory: &Path,
+        stage: &str,
+        above: &Path,
+    ) -> Result<Self, ProgramErrors> {
+        let name = format!("Pulumi.{stage}.yaml");
+        let given = above.join(&name);
+        if directory.join(&name).exists() || !given.exists() {
+            return Self::load(directory, stage);
+        }
+        let file = Layout::of(directory).file;
+        let read = source::read(&file, &file.display().to_string());
+        let settings = source::read(&given, &given.display().to_string());
+        let settings = settings.map(|node| settings::of_provider_only(&node));
+        Self::build(directory, stage, read, Some(settings))
     }
 
     /// As [`Program::load`], with a changed text in the place of `Pulumi.yaml`.
@@ -109,19 +136,12 @@ impl Program {
         stage_read: Option<Result<source::Node, Problems>>,
     ) -> Result<Self, ProgramErrors> {
         let schema = Schema::embedded()?;
-        let shown = directory.join("Pulumi.yaml").display().to_string();
+        let layout = Layout::of(directory);
+        let shown = layout.file.display().to_string();
         let stage_file = directory.join(format!("Pulumi.{stage}.yaml"));
         let stage_shown = stage_file.display().to_string();
         let mut problems = Problems::of(&shown);
         let mut stage_problems = Problems::of(&stage_shown);
-        for other in ["Main.yaml", "Main.json"] {
-            if directory.join(other).exists() {
-                problems.push(
-                    Position::START,
-                    format!("`{other}` beside `Pulumi.yaml` would take its place: keep the program in one file"),
-                );
-            }
-        }
         let node = match read {
             Ok(node) => node,
             Err(found) => {
@@ -132,7 +152,11 @@ impl Program {
                     .into());
             }
         };
-        let template = template::parse(&node, &mut problems);
+        let template = if layout.split {
+            joined(directory, &node, &mut problems)
+        } else {
+            template::parse(&node, Part::Whole, &mut problems)
+        };
         let stage_read = stage_read.or_else(|| {
             stage_file
                 .exists()
@@ -161,7 +185,7 @@ impl Program {
         problems.extend(stage_problems);
         problems.finish()?;
         let mut program = Self {
-            directory: directory.to_owned(),
+            directory: layout.folder,
             shown,
             stage: stage.to_owned(),
             template,
@@ -193,6 +217,19 @@ impl Program {
     /// The program's file, as messages name it.
     pub fn path(&self) -> &str {
         &self.shown
+    }
+
+    /// The account that its provider is confined to, if it is confined to one.
+    pub fn account(&self) -> Option<&str> {
+        match self.settings.provider.allowed_accounts.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// The region of its default provider.
+    pub fn region(&self) -> Option<&str> {
+        self.settings.provider.region.as_deref()
     }
 
     /// The resources in the order of the file, evaluated without deploying.
@@ -319,7 +356,11 @@ impl Program {
             directory: self.directory.clone(),
             project: self.template.name.clone(),
             stage: self.stage.clone(),
-            config: self.settings.values.clone(),
+            config: if preview {
+                self.settings.values.clone()
+            } else {
+                self.settings.with_stand_ins()
+            },
             variables: BTreeMap::new(),
             resources: BTreeMap::new(),
             answers: Vec::new(),
@@ -354,16 +395,20 @@ impl Program {
                     }
                 };
                 let kind = self.kind(resource);
-                declared.insert(
-                    name.clone(),
-                    DeclaredResource {
-                        name: name.clone(),
-                        kind: kind.clone(),
-                        position: resource.at,
-                        properties: positions(resource),
-                        inputs: Value::Object(inputs.clone()).shown(),
-                    },
-                );
+                // What is only read is declared elsewhere.
+                let own = resource.get.is_none().then(|| name.clone());
+                declared.extend(own.map(|name| {
+                    (
+                        name.clone(),
+                        DeclaredResource {
+                            name,
+                            kind: kind.clone(),
+                            position: resource.at,
+                            properties: positions(resource),
+                            inputs: Value::Object(inputs.clone()).shown(),
+                        },
+                    )
+                }));
                 scope.resources.insert(
                     name.clone(),
                     Known {
@@ -406,6 +451,9 @@ impl Program {
             }
         };
         for resource in self.template.resources.values() {
+            if let Some(id) = &resource.get {
+                order::walk_expressions(id, &mut look);
+            }
             for entry in &resource.properties {
                 order::walk_expressions(&entry.value, &mut look);
             }
@@ -435,6 +483,24 @@ impl Program {
             })
             .collect()
     }
+}
+
+/// A program whose project stands in a file of its own.
+fn joined(directory: &Path, node: &source::Node, problems: &mut Problems) -> Template {
+    let file = directory.join("Pulumi.yaml");
+    let shown = file.display().to_string();
+    let mut template = template::parse(node, Part::Main, problems);
+    match source::read(&file, &shown) {
+        Ok(project) => {
+            let mut found = Problems::of(&shown);
+            let project = template::parse(&project, Part::Project, &mut found);
+            problems.extend(found);
+            template.name = project.name;
+            template.config.extend(project.config);
+        }
+        Err(found) => problems.extend(found),
+    }
+    template
 }
 
 impl std::fmt::Debug for Program {

@@ -407,3 +407,92 @@ const PIECES: [&str; 34] = [
     "- x\n",
     ": ",
 ];
+
+/// The errors of a folder of files, as `file:line:column: message`.
+fn folder(files: &[(&str, &str)]) -> Result<Program, Vec<String>> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let file = folder.path().join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+    let top = folder.path().display().to_string();
+    Program::load(folder.path(), "test").map_err(|errors| {
+        errors
+            .errors()
+            .iter()
+            .map(|error| {
+                let file = error
+                    .path
+                    .strip_prefix(&top)
+                    .unwrap()
+                    .trim_start_matches('/');
+                format!("{file}:{}:{}: {}", error.line, error.column, error.message)
+            })
+            .collect()
+    })
+}
+
+#[test]
+fn the_program_may_stand_beside_its_project() {
+    let project = "name: cases\nruntime: yaml\nconfig: {size: {type: integer, default: 7}}\n";
+    let stage = ("Pulumi.test.yaml", "config: {}\n");
+    let main = "resources:\n  topic: {type: aws:sns:Topic, properties: {name: \"t-${size}-${pulumi.project}\"}}\n";
+    let json =
+        r#"{"resources": {"topic": {"type": "aws:sns:Topic", "properties": {"name": "j"}}}}"#;
+    let name = |files: &[(&str, &str)]| {
+        let loaded = folder(files).unwrap_or_else(|errors| panic!("{errors:?}"));
+        let topic = loaded.resources()[0].inputs["name"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        (topic, loaded.path().rsplit_once('/').unwrap().1.to_owned())
+    };
+    let of = |topic: &str, file: &str| (topic.to_owned(), file.to_owned());
+    let beside = [("Pulumi.yaml", project), stage, ("Main.yaml", main)];
+    assert_eq!(name(&beside), of("t-7-cases", "Main.yaml"));
+    let both = [
+        ("Pulumi.yaml", project),
+        stage,
+        ("Main.yaml", main),
+        ("Main.json", json),
+    ];
+    assert_eq!(name(&both), of("j", "Main.json"));
+    let moved = format!("{project}main: infra\n");
+    let below = [
+        ("Pulumi.yaml", moved.as_str()),
+        stage,
+        ("infra/Main.yaml", main),
+    ];
+    assert_eq!(name(&below), of("t-7-cases", "Main.yaml"));
+    let twice = format!("{project}{main}");
+    let wrong = [
+        ("Pulumi.yaml", twice.as_str()),
+        stage,
+        ("Main.yaml", "resources: {k: {type: aws:kms:Kee}}\n"),
+    ];
+    assert_eq!(
+        folder(&wrong).unwrap_err(),
+        [
+            "Main.yaml:1:22: `aws:kms:Kee` isn't a known resource type",
+            "Pulumi.yaml:4:1: `resources` stands in the program's own file, beside this one",
+        ]
+    );
+}
+
+#[test]
+fn what_stands_beneath_takes_the_provider_settings_of_what_stands_above() {
+    let above = tempfile::tempdir().unwrap();
+    let below = above.path().join("prerequisites");
+    std::fs::create_dir_all(&below).unwrap();
+    std::fs::write(
+        above.path().join("Pulumi.staging.yaml"),
+        "config:\n  aws:region: eu-west-1\n  aws:allowedAccountIds: [\"111122223333\"]\n  above:size: 3\n",
+    )
+    .unwrap();
+    std::fs::write(below.join("Pulumi.yaml"), "name: below\nruntime: yaml\n").unwrap();
+    let program = Program::load_beneath(&below, "staging", above.path()).unwrap();
+    assert_eq!(program.region(), Some("eu-west-1"));
+    assert_eq!(program.account(), Some("111122223333"));
+    assert!(Program::load_beneath(&below, "other", above.path()).is_err());
+}

@@ -251,10 +251,6 @@ async fn what_cannot_be_applied_is_said_at_its_place() {
     let lab = Lab::start(LabOptions::default()).await.unwrap();
     for (properties, wanted) in [
         (
-            "  e:\n    type: aws:cloudwatch:EventArchive\n    properties: {eventSourceArn: x}\n",
-            "4:3: `e`: resources of type `aws:cloudwatch:EventArchive` can't be applied here",
-        ),
-        (
             "  k:\n    type: aws:kms:Key\n    properties:\n      description: d\n      customKeyStoreId: s\n",
             "8:7: `k`: `customKeyStoreId`: this property isn't applied here",
         ),
@@ -264,7 +260,11 @@ async fn what_cannot_be_applied_is_said_at_its_place() {
         ),
         (
             "  k:\n    type: aws:kms:Key\n    get: {id: x}\n",
-            "6:5: `k`: a resource that is only read (`get`) can't be applied",
+            "6:15: `k`: `kms:DescribeKey` was refused: NotFoundException",
+        ),
+        (
+            "  q:\n    type: aws:sqs:Queue\n    get: {id: x}\n",
+            "6:15: `q`: a resource of type `aws:sqs:Queue` can't be read here",
         ),
         (
             "  k:\n    type: aws:kms:Alias\n    properties:\n      name: alias/x\n      targetKeyId: ${a}\nvariables:\n  a: {fn::invoke: {function: aws:kms:getAlias, arguments: {name: alias/none}, return: targetKeyArn}}\n",
@@ -321,4 +321,85 @@ async fn an_account_that_the_settings_forbid_is_refused() {
             lab.account()
         )
     );
+}
+
+#[tokio::test]
+async fn what_exists_is_read_and_is_no_resource_of_the_program() {
+    let lab = Lab::start(LabOptions::default()).await.unwrap();
+    applied(
+        &lab,
+        "name: a\nruntime: yaml\nresources:\n  key: {type: aws:kms:Key}\n  named: {type: aws:kms:Alias, properties: {name: alias/mine, targetKeyId: \"${key.keyId}\"}}\n  topic: {type: aws:sns:Topic, properties: {name: alerts}}\n",
+    )
+    .await;
+    let text = "name: b\nruntime: yaml\nresources:\n  key:\n    type: aws:kms:Key\n    get: {id: alias/mine}\n  topic:\n    type: aws:sns:Topic\n    get:\n      id: arn:aws:sns:${region}:${account}:alerts\n  log:\n    type: aws:cloudwatch:LogGroup\n    properties: {name: /x, kmsKeyId: \"${key.arn}\"}\nvariables:\n  account: {fn::invoke: {function: aws:getCallerIdentity, return: accountId}}\n  region: {fn::invoke: {function: aws:getRegion, return: region}}\noutputs:\n  topic: ${topic.arn}\n";
+    let found = applied(&lab, text).await;
+    assert_eq!(found.resources.len(), 1, "{:?}", found.resources);
+    assert!(
+        found.resources[0].inputs["kmsKeyId"]
+            .as_str()
+            .unwrap()
+            .contains(":key/")
+    );
+    assert!(
+        found.outputs["topic"]
+            .as_str()
+            .unwrap()
+            .ends_with(":alerts")
+    );
+}
+
+#[tokio::test]
+async fn an_encrypted_setting_leaves_open_what_rests_on_it() {
+    let lab = Lab::start(LabOptions::default()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let text = "name: a\nruntime: yaml\nconfig:\n  password: {type: string, secret: true}\nresources:\n  secret: {type: aws:secretsmanager:Secret, properties: {name: bank-x, description: plain}}\n  version:\n    type: aws:secretsmanager:SecretVersion\n    properties:\n      secretId: ${secret.id}\n      secretString: ${password}\n  topic: {type: aws:sns:Topic, properties: {name: \"t-${password}\"}}\n";
+    std::fs::write(folder.path().join("Pulumi.yaml"), text).unwrap();
+    std::fs::write(
+        folder.path().join("Pulumi.test.yaml"),
+        "config:\n  a:password: {secure: AAABBB}\n",
+    )
+    .unwrap();
+    let program = Program::load(folder.path(), "test").unwrap_or_else(|errors| panic!("{errors}"));
+    let applied = apply(&program, &lab.sdk_config(), &options(&lab))
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    let open: Vec<String> = applied
+        .gaps
+        .iter()
+        .map(|gap| format!("{}.{}", gap.name, gap.property.clone().unwrap()))
+        .collect();
+    assert_eq!(open, ["version.secretString", "topic.name"]);
+    let secret = applied.gaps[0].subject.clone().unwrap();
+    assert!(secret.contains(":secret:bank-x-"), "{secret}");
+    assert_eq!(applied.resources[1].inputs["secretString"], "[secret]");
+}
+
+#[tokio::test]
+async fn a_policy_document_is_written_as_json() {
+    let lab = Lab::start(LabOptions::default()).await.unwrap();
+    let text = "name: a\nruntime: yaml\nvariables:\n  document:\n    fn::invoke:\n      function: aws:iam:getPolicyDocument\n      arguments:\n        statements:\n          - sid: Read\n            actions: [s3:GetObject, s3:ListBucket]\n            resources: [\"*\"]\n            conditions:\n              - {test: StringEquals, variable: aws:a, values: [x]}\n          - effect: Deny\n            principals:\n              - {type: AWS, identifiers: [\"1\"]}\n              - {type: Service, identifiers: [b.amazonaws.com]}\n            actions: [\"*\"]\n      return: json\noutputs:\n  document: ${document}\n";
+    let found = applied(&lab, text).await;
+    assert_eq!(
+        found.outputs["document"],
+        r#"{"Statement":[{"Action":["s3:GetObject","s3:ListBucket"],"Condition":{"StringEquals":{"aws:a":"x"}},"Effect":"Allow","Resource":"*","Sid":"Read"},{"Action":"*","Effect":"Deny","Principal":{"AWS":"1","Service":"b.amazonaws.com"}}],"Version":"2012-10-17"}"#
+    );
+}
+
+#[tokio::test]
+async fn roles_keep_exactly_the_policies_that_exclusive_resources_name() {
+    let lab = Lab::start(LabOptions::default()).await.unwrap();
+    let policy =
+        r#"{Version: "2012-10-17", Statement: [{Effect: Allow, Action: "s3:*", Resource: "*"}]}"#;
+    let text = format!(
+        "name: a\nruntime: yaml\nresources:\n  role: {{type: aws:iam:Role, properties: {{name: r, assumeRolePolicy: {{fn::toJSON: {{Version: \"2012-10-17\", Statement: [{{Effect: Allow, Principal: {{Service: lambda.amazonaws.com}}, Action: sts:AssumeRole}}]}}}}}}}}\n  kept: {{type: aws:iam:RolePolicy, properties: {{role: \"${{role.name}}\", name: kept, policy: {{fn::toJSON: {policy}}}}}}}\n  gone: {{type: aws:iam:RolePolicy, properties: {{role: \"${{role.name}}\", name: gone, policy: {{fn::toJSON: {policy}}}}}}}\n  only:\n    type: aws:iam:RolePoliciesExclusive\n    properties: {{roleName: \"${{role.name}}\", policyNames: [\"${{kept.name}}\"]}}\n    options: {{dependsOn: [\"${{gone}}\"]}}\n"
+    );
+    applied(&lab, &text).await;
+    let client = aws_sdk_iam::Client::new(&lab.sdk_config());
+    let left = client
+        .list_role_policies()
+        .role_name("r")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(left.policy_names(), ["kept"]);
 }

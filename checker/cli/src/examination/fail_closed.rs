@@ -66,7 +66,7 @@ variants! {
     EventRule EventTargets FunctionFailureDestination FunctionPolicy LogGroup Parameter Queue RetentionPolicies
     SubscriptionFilter TopicSubscriptions TrailLogging TrailSelectors Trails FunctionEnvironments KeyPolicy
     ModuleResources Parameters Schedules SecretCalls Program Trace
-    Keys KeyGrants ControlPolicies Simulation
+    Keys KeyGrants ControlPolicies Simulation Plan
 }
 
 /// A lab with the program, its catalogue and what it says without faults.
@@ -200,10 +200,12 @@ impl Bench {
             .records()
             .map(|record| variant(&record.observed.observation))
             .collect();
-        // Traces are made by probes and control policies are given: neither is asked for.
+        // Traces are made by probes; control policies and plans are given: none is asked for.
         let missing: Vec<&&str> = VARIANTS
             .iter()
-            .filter(|name| !matches!(**name, "Trace" | "ControlPolicies") && !asked.contains(*name))
+            .filter(|name| {
+                !matches!(**name, "Trace" | "ControlPolicies" | "Plan") && !asked.contains(*name)
+            })
             .collect();
         assert!(
             missing.is_empty(),

@@ -92,6 +92,8 @@ pub enum Answer {
     Program(Program),
     /// To [`super::Observation::Trace`].
     Trace(Trace),
+    /// To [`super::Observation::Plan`].
+    Plan(Plan),
 }
 
 /// The identity that asked.
@@ -316,6 +318,39 @@ pub struct DeclaredResource {
     pub place: String,
     /// Default and own tags together; `None` where the type can't carry any.
     pub tags: Option<BTreeMap<String, String>>,
+    /// The ARN that it got in the lab, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arn: Option<String>,
+}
+
+/// What is judged before it is deployed, and what of it is not known yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Plan {
+    /// Whether it is a preview, which shows neither what happens at run time nor what other stacks hold.
+    pub preview: bool,
+    /// What is not known.
+    pub gaps: Vec<Gap>,
+    /// ARNs of what the deploy deletes.
+    pub deleted: Vec<String>,
+}
+
+/// Something of a plan that is not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gap {
+    /// The resource's name in its program.
+    pub name: String,
+    /// `program:<program>/<name>`.
+    pub declared: String,
+    /// Its type token.
+    pub kind: String,
+    /// ARN of what the resource is or belongs to, where that is known.
+    pub subject: Option<String>,
+    /// The property; `None` where nothing of the resource is known.
+    pub property: Option<String>,
+    /// Why: a fragment that follows the name.
+    pub why: String,
 }
 
 /// A parameter as `DescribeParameters` lists it: no value.

@@ -82,6 +82,7 @@ pub(super) fn run(day: u32, controls: Vec<ControlRun>) -> Run {
         measurements: Vec::new(),
         shard: None,
         parts: Vec::new(),
+        places: std::collections::BTreeMap::new(),
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Answer {
     let id = if call.flag("MultiRegion") == Some(true) {
         format!("mrk-{}", world.ids.hex(32))
     } else {
-        world.ids.uuid()
+        world.ids.key()
     };
     let key = Key {
         arn: call.arn(&format!("key/{id}")),

@@ -9,6 +9,7 @@
 //! refuses any endpoint that isn't on the loopback interface: real accounts belong to `pulumi up`.
 
 mod cloudtrail;
+mod document;
 mod events;
 mod functions;
 mod iam;
@@ -16,6 +17,7 @@ mod inputs;
 mod kms;
 mod lambda;
 mod logs;
+pub(crate) mod plan;
 mod secretsmanager;
 mod sns;
 mod sqs;
@@ -32,9 +34,10 @@ use aws_types::SdkConfig;
 use sha2::Digest as _;
 
 use self::inputs::Inputs;
+use self::plan::PlanGap;
 use self::target::{Endpoint, Target};
 use super::error::{Position, Problems, ProgramError, ProgramErrors};
-use super::evaluate::{Known, Scope, Stop};
+use super::evaluate::{Known, Question, Scope, Stop};
 use super::expression::Expr;
 use super::schema;
 use super::settings::{self, ProviderSettings};
@@ -67,6 +70,8 @@ pub struct Applied {
     pub stood_in: Vec<StoodIn>,
     /// What is legal but surely not meant.
     pub lints: Vec<ProgramError>,
+    /// What rests on values that are encrypted in the stage's file.
+    pub gaps: Vec<PlanGap>,
 }
 
 /// A resource that was created.
@@ -90,6 +95,8 @@ pub struct AppliedResource {
     pub properties: BTreeMap<String, Position>,
     /// Its inputs; a secret is [`super::MASKED`].
     pub inputs: serde_json::Value,
+    /// Inputs and what was computed; a secret is [`super::MASKED`].
+    pub outputs: serde_json::Value,
     /// Default and own tags together; `None` for what can't be tagged.
     pub tags: Option<BTreeMap<String, String>>,
     /// True where the target has no such service: nothing was called.
@@ -151,6 +158,7 @@ pub async fn apply(
             outputs: BTreeMap::new(),
             stood_in: Vec::new(),
             lints: Vec::new(),
+            gaps: Vec::new(),
         },
     };
     run.check_account(&program.settings.provider, Position::START)?;
@@ -299,6 +307,21 @@ impl Run<'_> {
         }
     }
 
+    /// The properties that rest on an encrypted value of the stage: those that are secret by themselves.
+    fn encrypted(&mut self, resource: &Resource) -> Vec<String> {
+        if !self.program.settings.has_encrypted() {
+            return Vec::new();
+        }
+        let secret = |value: Result<Value, Stop>| value.is_ok_and(|value| value.has_secret());
+        let mut found = Vec::new();
+        for entry in &resource.properties {
+            if secret(self.scope.evaluate(&entry.value)) {
+                found.extend(entry.name().map(str::to_owned));
+            }
+        }
+        found
+    }
+
     async fn answer(&mut self, stop: Stop) -> Result<(), ProgramErrors> {
         match stop {
             Stop::Wrong(error) => Err(error.into()),
@@ -324,11 +347,11 @@ impl Run<'_> {
     }
 
     async fn resource(&mut self, name: &str, resource: &Resource) -> Result<(), ProgramErrors> {
-        if let Some(at) = resource.get {
-            let failure = Failure::whole("a resource that is only read (`get`) can't be applied");
-            return Err(self.wrong(at, name, failure).into());
+        if let Some(id) = &resource.get {
+            return self.read(name, resource, id).await;
         }
         let inputs = self.inputs(resource).await?;
+        let encrypted = self.encrypted(resource);
         if let Some((property, _)) = inputs.iter().find(|(_, value)| value.has_unknown()) {
             let failure = Failure::of(property, "its value can't be known here");
             return Err(self.failed(name, resource, failure));
@@ -378,10 +401,71 @@ impl Run<'_> {
                 .help("take it out, or teach this evaluator to apply it");
             return Err(self.failed(name, resource, failure));
         }
+        let known = self.references_to_ids(&inputs);
+        let subject = plan::subject(&kind, &target, &known, &made);
+        for property in encrypted {
+            self.applied.gaps.push(PlanGap {
+                name: name.to_owned(),
+                declared: format!("program:{}/{name}", self.program.name()),
+                kind: kind.clone(),
+                subject: subject.clone(),
+                property: Some(property),
+                why: "rests on a value that is encrypted in the stage's settings".to_owned(),
+            });
+        }
         if spec.is_some_and(|spec| spec.properties.contains_key("region")) {
             made = made.with("region", target.region.as_str());
         }
         self.record(name, resource, (&kind, &urn), inputs, made, tags);
+        Ok(())
+    }
+
+    /// Reads what exists already; it is none of the program's resources.
+    async fn read(
+        &mut self,
+        name: &str,
+        resource: &Resource,
+        id: &Expr,
+    ) -> Result<(), ProgramErrors> {
+        let kind = self.program.kind(resource);
+        let value = self.value(id).await?.reveal();
+        let Value::Text(text) = self.reference_to_id(&value) else {
+            let failure = Failure::whole("the id of what is read must be a string");
+            return Err(self.wrong(id.at, name, failure).into());
+        };
+        let Some((function, argument, by)) = reading(&kind, &text) else {
+            let message = format!(
+                "a resource of type `{}` can't be read here",
+                schema::short(&kind)
+            );
+            return Err(self.wrong(id.at, name, Failure::whole(message)).into());
+        };
+        let provider = self.provider(name, resource).await?;
+        let target = self.target(&provider, &BTreeMap::new(), name, BTreeMap::new());
+        let question = Question {
+            at: id.at,
+            function: function.to_owned(),
+            arguments: BTreeMap::from([(argument.to_owned(), Value::Text(by))]),
+            provider: None,
+        };
+        let answer = functions::ask(&target, &question, &provider.default_tags)
+            .await
+            .map_err(|failure| self.wrong(id.at, name, failure))?;
+        let mut outputs = answer.as_object().cloned().unwrap_or_default();
+        if let Some(function_name) = outputs.get("functionName").cloned() {
+            outputs.insert("name".to_owned(), function_name);
+        }
+        let spec = self.program.schema.resource(&kind).map(|(_, spec)| spec);
+        self.scope.resources.insert(
+            name.to_owned(),
+            Known {
+                id: Value::Text(text),
+                urn: self.program.urn(name, &kind),
+                outputs,
+                promised: spec.map(|spec| spec.required.clone()).unwrap_or_default(),
+                preview: false,
+            },
+        );
         Ok(())
     }
 
@@ -436,6 +520,7 @@ impl Run<'_> {
             position: resource.at,
             properties: positions(resource),
             inputs: shown,
+            outputs: Value::Object(outputs.clone()).shown(),
             tags,
             stored_only: made.stored_only,
         });
@@ -599,6 +684,26 @@ impl Run<'_> {
     }
 }
 
+/// The function that reads a resource of a type, its argument, and what that is for an id.
+fn reading(kind: &str, id: &str) -> Option<(&'static str, &'static str, String)> {
+    let (function, argument) = match kind {
+        "aws:kms/key:Key" => ("aws:kms/getKey:getKey", "keyId"),
+        "aws:kms/alias:Alias" => ("aws:kms/getAlias:getAlias", "name"),
+        "aws:iam/role:Role" => ("aws:iam/getRole:getRole", "name"),
+        "aws:iam/policy:Policy" => ("aws:iam/getPolicy:getPolicy", "arn"),
+        "aws:sns/topic:Topic" => {
+            let name = id.rsplit(':').next().unwrap_or(id);
+            return Some(("aws:sns/getTopic:getTopic", "name", name.to_owned()));
+        }
+        "aws:secretsmanager/secret:Secret" => ("aws:secretsmanager/getSecret:getSecret", "arn"),
+        "aws:lambda/function:Function" => ("aws:lambda/getFunction:getFunction", "functionName"),
+        "aws:cloudwatch/logGroup:LogGroup" => ("aws:cloudwatch/getLogGroup:getLogGroup", "name"),
+        "aws:ssm/parameter:Parameter" => ("aws:ssm/getParameter:getParameter", "name"),
+        _ => return None,
+    };
+    Some((function, argument, id.to_owned()))
+}
+
 /// Creates a resource of a canonical type.
 async fn create(kind: &str, target: &Target, inputs: &Inputs) -> Result<Made, Failure> {
     match kind {
@@ -642,6 +747,21 @@ async fn create(kind: &str, target: &Target, inputs: &Inputs) -> Result<Made, Fa
         "aws:sqs/queue:Queue" => sqs::queue(target, inputs).await,
         "aws:sqs/queuePolicy:QueuePolicy" => sqs::queue_policy(target, inputs).await,
         "aws:ssm/parameter:Parameter" => ssm::parameter(target, inputs).await,
+        "aws:iam/rolePoliciesExclusive:RolePoliciesExclusive" => {
+            iam::only_these_policies(target, inputs).await
+        }
+        "aws:iam/rolePolicyAttachmentsExclusive:RolePolicyAttachmentsExclusive" => {
+            iam::only_these_attachments(target, inputs).await
+        }
+        "aws:cloudwatch/eventArchive:EventArchive"
+        | "aws:cloudwatch/eventBus:EventBus"
+        | "aws:cloudwatch/eventBusPolicy:EventBusPolicy"
+        | "aws:cloudwatch/eventPermission:EventPermission"
+        | "aws:cloudwatch/logDataProtectionPolicy:LogDataProtectionPolicy"
+        | "aws:cloudwatch/logMetricFilter:LogMetricFilter"
+        | "aws:cloudwatch/logSubscriptionFilter:LogSubscriptionFilter"
+        | "aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream"
+        | "aws:lambda/invocation:Invocation" => stored::other(kind, target, inputs),
         "aws:s3/bucket:Bucket" | "aws:s3/bucketV2:BucketV2" => stored::bucket(target, inputs),
         part if part.starts_with("aws:s3/bucket") => stored::bucket_part(inputs),
         other => Err(Failure::whole(format!(

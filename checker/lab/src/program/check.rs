@@ -67,6 +67,16 @@ impl Checker<'_> {
             );
         } else if let Some((token, spec)) = self.schema.resource(&resource.kind) {
             let shown = schema::short(token);
+            if let Some(id) = &resource.get {
+                self.assign(id, &Type::Text, "id");
+                if !resource.properties.is_empty() {
+                    self.problems.push(
+                        resource.properties_at,
+                        "a resource that is only read (`get`) has no `properties`",
+                    );
+                }
+                return;
+            }
             self.properties(
                 &resource.properties,
                 &spec.input_properties,

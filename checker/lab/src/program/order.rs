@@ -33,6 +33,9 @@ pub(crate) fn needs_of_resource(resource: &Resource) -> BTreeSet<String> {
         walk_entry(entry, &mut add);
     }
     let options = &resource.options;
+    if let Some(id) = &resource.get {
+        walk(id, &mut add);
+    }
     for expr in [
         &options.depends_on,
         &options.provider,

@@ -137,6 +137,58 @@ pub(crate) fn settle(
     settings
 }
 
+/// What stands for a value that is encrypted in the stage's file. Whatever is computed from it means nothing.
+const STAND_IN: &str = "stand-in-for-an-encrypted-value";
+
+impl Settings {
+    /// Whether a value is encrypted in the stage's file.
+    pub(crate) fn has_encrypted(&self) -> bool {
+        self.values.values().any(Value::has_unknown)
+    }
+
+    /// The values for a deployment to the lab, which needs a value of everything.
+    pub(crate) fn with_stand_ins(&self) -> BTreeMap<String, Value> {
+        self.values
+            .iter()
+            .map(|(name, value)| (name.clone(), stand_in(value)))
+            .collect()
+    }
+}
+
+fn stand_in(value: &Value) -> Value {
+    match value {
+        Value::Unknown => Value::text(STAND_IN),
+        Value::Secret(inner) => stand_in(inner).secret_if(true),
+        Value::List(items) => Value::List(items.iter().map(stand_in).collect()),
+        Value::Object(entries) => Value::Object(
+            entries
+                .iter()
+                .map(|(name, value)| (name.clone(), stand_in(value)))
+                .collect(),
+        ),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::Integer(_)
+        | Value::Text(_)
+        | Value::Asset(_)
+        | Value::Resource(_) => value.clone(),
+    }
+}
+
+/// The part of a stage's settings that configures the provider.
+pub(crate) fn of_provider_only(node: &Node) -> Node {
+    let mut kept = node.clone();
+    if let Kind::Object(sections) = &mut kept.kind {
+        for (key, value) in sections {
+            if let ("config", Kind::Object(entries)) = (key.name.value.as_str(), &mut value.kind) {
+                entries.retain(|(key, _)| key.name.value.starts_with("aws:"));
+            }
+        }
+    }
+    kept
+}
+
 /// The first input of an explicit provider that would have an effect but isn't supported.
 pub(crate) fn unsupported(inputs: &BTreeMap<String, Value>) -> Option<&str> {
     const SUPPORTED: [&str; 4] = [

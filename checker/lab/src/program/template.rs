@@ -54,8 +54,8 @@ pub(crate) struct Resource {
     pub(crate) properties: Vec<Entry>,
     pub(crate) properties_at: Position,
     pub(crate) options: Options,
-    /// `get`: the resource is only read.
-    pub(crate) get: Option<Position>,
+    /// `get`: the id of what is only read.
+    pub(crate) get: Option<Expr>,
 }
 
 /// The options of a resource that have an effect here.
@@ -68,12 +68,13 @@ pub(crate) struct Options {
     pub(crate) additional_secret_outputs: Vec<String>,
 }
 
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "name",
     "runtime",
     "description",
     "author",
     "license",
+    "main",
     "website",
     "config",
     "packages",
@@ -99,8 +100,19 @@ const OPTIONS: [&str; 13] = [
     "version",
 ];
 
-/// Understands the file as a program.
-pub(crate) fn parse(node: &Node, problems: &mut Problems) -> Template {
+/// What of a program a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of it.
+    Whole,
+    /// Its name, runtime and config; the resources stand in another file.
+    Project,
+    /// Its resources; the project stands in another file.
+    Main,
+}
+
+/// Understands a file as a program, or as one of the two parts of one.
+pub(crate) fn parse(node: &Node, part: Part, problems: &mut Problems) -> Template {
     let mut template = Template::default();
     let Kind::Object(sections) = &node.kind else {
         problems.push(
@@ -121,7 +133,14 @@ pub(crate) fn parse(node: &Node, problems: &mut Problems) -> Template {
                 runtime = true;
                 parse_runtime(value, problems);
             }
-            "description" | "author" | "license" | "website" => {
+            "variables" | "resources" | "outputs" if part == Part::Project => problems.push(
+                key.at,
+                format!(
+                    "`{}` stands in the program's own file, beside this one",
+                    key.name.value
+                ),
+            ),
+            "description" | "author" | "license" | "website" | "main" => {
                 expression::plain(value, &format!("`{}`", key.name.value), problems);
             }
             "config" | "configuration" => template.config = parse_config(value, problems),
@@ -137,6 +156,10 @@ pub(crate) fn parse(node: &Node, problems: &mut Problems) -> Template {
             ),
         }
     }
+    if part == Part::Main {
+        same_names(&template, problems);
+        return template;
+    }
     if template.name.is_empty() && problems.is_empty() {
         problems.push(node.at, "the program has no `name`");
     }
@@ -147,6 +170,12 @@ pub(crate) fn parse(node: &Node, problems: &mut Problems) -> Template {
             "write `runtime: yaml`",
         );
     }
+    same_names(&template, problems);
+    template
+}
+
+/// Resources, variables and config values share their names.
+fn same_names(template: &Template, problems: &mut Problems) {
     for name in template.resources.keys() {
         for (kind, at) in [
             ("variable", template.variables.get(name).map(|(at, _)| *at)),
@@ -174,7 +203,6 @@ pub(crate) fn parse(node: &Node, problems: &mut Problems) -> Template {
             problems.push(*at, "the name `pulumi` is taken");
         }
     }
-    template
 }
 
 fn parse_runtime(node: &Node, problems: &mut Problems) {
@@ -398,7 +426,7 @@ fn parse_resource(key: &Key, node: &Node, problems: &mut Problems) -> Option<Res
                 resource.properties = expression::entries(value, "`properties`", problems);
             }
             "options" => resource.options = parse_options(value, problems),
-            "get" => resource.get = Some(part.at),
+            "get" => resource.get = parse_get(part, value, problems),
             other => problems.push_unknown(
                 part.at,
                 format!("`{other}` isn't a part of a resource"),
@@ -417,6 +445,29 @@ fn parse_resource(key: &Key, node: &Node, problems: &mut Problems) -> Option<Res
         }
         None
     }
+}
+
+/// `get: {id: .., state: ..}`; the state only helps to find what has no id of its own.
+fn parse_get(part: &Key, node: &Node, problems: &mut Problems) -> Option<Expr> {
+    let mut id = None;
+    for (key, value) in expression::named(node, "`get`", problems) {
+        match key.name.value.as_str() {
+            "id" => id = Some(expression::parse(value, problems)),
+            "state" => {
+                expression::entries(value, "`state`", problems);
+            }
+            other => problems.push_unknown(
+                key.at,
+                format!("`{other}` isn't a part of `get`"),
+                other,
+                ["id", "state"],
+            ),
+        }
+    }
+    if id.is_none() {
+        problems.push(part.at, "`get` needs an `id`");
+    }
+    id
 }
 
 fn parse_options(node: &Node, problems: &mut Problems) -> Options {

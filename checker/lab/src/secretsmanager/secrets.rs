@@ -42,7 +42,7 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Answer {
             call.now,
         );
     }
-    let arn = call.arn(&format!("secret:{name}-{}", world.ids.alphanumeric(6)));
+    let arn = call.arn(&format!("secret:{name}-{}", world.ids.suffix()));
     let mut secret = Secret {
         arn: arn.clone(),
         name: name.to_owned(),

@@ -9,7 +9,7 @@ use aws_sdk_ssm::types::ParameterType;
 
 use super::inputs::Inputs;
 use super::target::Target;
-use super::{Failure, refused};
+use super::{Failure, digest, document, refused};
 use crate::program::evaluate::Question;
 use crate::program::schema;
 use crate::program::value::Value;
@@ -40,6 +40,12 @@ pub(super) async fn ask(
         "aws:kms/getAlias:getAlias" => kms_alias(target, &inputs).await?,
         "aws:kms/getKey:getKey" => kms_key(target, &inputs).await?,
         "aws:ssm/getParameter:getParameter" => parameter(target, &inputs).await?,
+        "aws:iam/getPolicyDocument:getPolicyDocument" => {
+            let text = document::written(&inputs)?;
+            Answer::new(digest(&text))
+                .with("json", text.clone())
+                .with("minifiedJson", text)
+        }
         "aws:iam/getRole:getRole" => role(target, &inputs).await?,
         "aws:iam/getPolicy:getPolicy" => policy(target, &inputs).await?,
         "aws:sns/getTopic:getTopic" => topic(target, &inputs).await?,

@@ -125,4 +125,70 @@ pub(super) async fn role_policy_attachment(
         .with("policyArn", policy))
 }
 
+/// `aws:iam:RolePoliciesExclusive`: takes every other policy out of the role.
+pub(super) async fn only_these_policies(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {
+    let client = target.iam();
+    let role = inputs.required("roleName")?;
+    let kept = inputs.texts("policyNames")?.unwrap_or_default();
+    let found = client
+        .list_role_policies()
+        .role_name(&role)
+        .send()
+        .await
+        .map_err(refused("iam:ListRolePolicies"))?;
+    for policy in found.policy_names {
+        if !kept.contains(&policy) {
+            client
+                .delete_role_policy()
+                .role_name(&role)
+                .policy_name(policy)
+                .send()
+                .await
+                .map_err(refused("iam:DeleteRolePolicy"))?;
+        }
+    }
+    Ok(Made::new(role.clone()).with("roleName", role))
+}
+
+/// `aws:iam:RolePolicyAttachmentsExclusive`: attaches these policies and detaches every other one.
+pub(super) async fn only_these_attachments(
+    target: &Target,
+    inputs: &Inputs,
+) -> Result<Made, Failure> {
+    let client = target.iam();
+    let role = inputs.required("roleName")?;
+    let kept = inputs.texts("policyArns")?.unwrap_or_default();
+    let found = client
+        .list_attached_role_policies()
+        .role_name(&role)
+        .send()
+        .await
+        .map_err(refused("iam:ListAttachedRolePolicies"))?;
+    let attached: Vec<String> = found
+        .attached_policies
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|policy| policy.policy_arn)
+        .collect();
+    for policy in attached.iter().filter(|policy| !kept.contains(policy)) {
+        client
+            .detach_role_policy()
+            .role_name(&role)
+            .policy_arn(policy)
+            .send()
+            .await
+            .map_err(refused("iam:DetachRolePolicy"))?;
+    }
+    for policy in kept.iter().filter(|policy| !attached.contains(policy)) {
+        client
+            .attach_role_policy()
+            .role_name(&role)
+            .policy_arn(policy)
+            .send()
+            .await
+            .map_err(refused("iam:AttachRolePolicy"))?;
+    }
+    Ok(Made::new(role.clone()).with("roleName", role))
+}
+
 tag_list!(Tag, key, value);

@@ -1,4 +1,4 @@
-//! Resources of services that the target doesn't serve: S3 and alarms.
+//! Resources that the target doesn't serve: S3, alarms, event buses, filters of logs, delivery streams.
 //!
 //! Nothing is called. The configuration is kept with the outputs that follow from it, so that other resources can name
 //! it, and the caller sees it marked as stored only: that such a resource works is never shown by applying a program.
@@ -39,6 +39,25 @@ pub(super) fn alarm(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {
     Ok(stored(name.clone())
         .with("arn", target.arn("cloudwatch", &format!("alarm:{name}")))
         .with("name", name))
+}
+
+/// Whatever else the target doesn't serve, with the ARN that follows from its name.
+pub(super) fn other(kind: &str, target: &Target, inputs: &Inputs) -> Result<Made, Failure> {
+    let name = match inputs.text("name")? {
+        Some(name) => name,
+        None => target.auto_name.clone(),
+    };
+    inputs.take_all();
+    let made = stored(name.clone()).with("name", name.as_str());
+    let (service, rest) = match kind {
+        "aws:cloudwatch/eventBus:EventBus" => ("events", format!("event-bus/{name}")),
+        "aws:cloudwatch/eventArchive:EventArchive" => ("events", format!("archive/{name}")),
+        "aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream" => {
+            ("firehose", format!("deliverystream/{name}"))
+        }
+        _ => return Ok(made),
+    };
+    Ok(made.with("arn", target.arn(service, &rest)))
 }
 
 fn stored(id: String) -> Made {

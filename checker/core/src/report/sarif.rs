@@ -1,0 +1,279 @@
+//! SARIF 2.1.0: what did not pass, at its place in the program, for code review and code scanning.
+//!
+//! In: a [`Run`], which knows where the program declares what did not pass. Out: the text of `gate.sarif`. A finding stands where
+//! its resource is declared, otherwise where the control demands it. A Fail is a result of kind `fail`; what could not be
+//! decided is of kind `open`, which by the format has no level; a waived Fail carries its suppression. Passes are left
+//! out: `run.json` has them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::observation::hex;
+use crate::run::{ControlRun, Finding, Run};
+use crate::verdict::Verdict;
+
+const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
+
+/// The name of the tool in the report.
+const TOOL: &str = "checker";
+
+/// A place in a file.
+struct Place {
+    /// The file, as it was named.
+    path: String,
+    /// Line, from 1.
+    line: u64,
+    /// Column in characters, from 1.
+    column: u64,
+}
+
+impl Place {
+    /// `file:line:column` as controls and programs write it.
+    fn read(text: &str) -> Option<Self> {
+        let (rest, column) = text.rsplit_once(':')?;
+        let (path, line) = rest.rsplit_once(':')?;
+        Some(Self {
+            path: path.to_owned(),
+            line: line.parse().ok()?,
+            column: column.parse().ok()?,
+        })
+    }
+}
+
+/// The text of the report.
+pub(super) fn render(run: &Run) -> Result<String, serde_json::Error> {
+    let mut rules = Vec::new();
+    let mut results = Vec::new();
+    for control in &run.controls {
+        let mut known = BTreeSet::new();
+        for finding in &control.findings {
+            if !is_reported(finding) {
+                continue;
+            }
+            if known.insert(finding.assertion.as_str()) {
+                rules.push(rule(control, &finding.assertion));
+            }
+            results.push(result(control, finding, run));
+        }
+    }
+    number(&rules, &mut results);
+    let report = json!({
+        "$schema": SCHEMA,
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {
+                "name": TOOL,
+                "semanticVersion": env!("CARGO_PKG_VERSION"),
+                "rules": rules,
+            }},
+            "automationDetails": {"id": format!("checker/{}/{}", run.stage, run.run_id)},
+            "columnKind": "unicodeCodePoints",
+            "invocations": [{
+                "executionSuccessful": true,
+                "startTimeUtc": run.started.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+                "endTimeUtc": run.finished.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            }],
+            "results": results,
+        }],
+    });
+    let mut text = serde_json::to_string_pretty(&report)?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn is_reported(finding: &Finding) -> bool {
+    match finding.verdict {
+        Verdict::Fail | Verdict::Inconclusive | Verdict::Waived => true,
+        Verdict::Pass | Verdict::NotApplicable => false,
+    }
+}
+
+fn rule_id(control: &ControlRun, assertion: &str) -> String {
+    format!("{}.{assertion}", control.id)
+}
+
+fn rule(control: &ControlRun, assertion: &str) -> Value {
+    let tags: BTreeSet<&str> = control
+        .mapping
+        .values()
+        .flatten()
+        .map(String::as_str)
+        .chain(["security"])
+        .collect();
+    let help = match (control.remediation.as_str(), &control.runbook) {
+        ("", None) => control.statement.clone(),
+        (text, None) => text.to_owned(),
+        (text, Some(runbook)) => format!("{text} ({runbook})").trim_start().to_owned(),
+    };
+    json!({
+        "id": rule_id(control, assertion),
+        "shortDescription": {"text": or(&control.title, assertion)},
+        "fullDescription": {"text": or(&control.statement, &control.title)},
+        "help": {"text": or(&help, &control.title)},
+        "defaultConfiguration": {"level": level(&control.severity)},
+        "properties": {
+            "owner": control.owner,
+            "severity": control.severity,
+            "security-severity": score(&control.severity),
+            "tags": tags,
+        },
+    })
+}
+
+/// The format wants no empty message.
+fn or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
+    if text.trim().is_empty() {
+        otherwise
+    } else {
+        text
+    }
+}
+
+fn level(severity: &str) -> &'static str {
+    match severity {
+        "low" => "note",
+        "medium" => "warning",
+        _ => "error",
+    }
+}
+
+/// What code scanning sorts by.
+fn score(severity: &str) -> &'static str {
+    match severity {
+        "low" => "3.0",
+        "medium" => "5.5",
+        "high" => "8.0",
+        _ => "9.5",
+    }
+}
+
+fn result(control: &ControlRun, finding: &Finding, run: &Run) -> Value {
+    let id = rule_id(control, &finding.assertion);
+    let (kind, level) = match finding.verdict {
+        Verdict::Inconclusive => ("open", "none"),
+        Verdict::Fail | Verdict::Waived | Verdict::Pass | Verdict::NotApplicable => {
+            ("fail", level(&control.severity))
+        }
+    };
+    let mut message = format!(
+        "{}: {}",
+        finding.verdict.word(),
+        or(&finding.says, &finding.assertion)
+    );
+    for reason in &finding.because {
+        message.push('\n');
+        message.push_str(reason);
+    }
+    let demanded = Place::read(&finding.source);
+    let declared = run
+        .places
+        .get(&finding.resource)
+        .and_then(|place| Place::read(place));
+    let location: Vec<Value> = declared
+        .as_ref()
+        .or(demanded.as_ref())
+        .map(|place| location(place, &finding.resource))
+        .into_iter()
+        .collect();
+    let mut result = json!({
+        "ruleId": id,
+        "kind": kind,
+        "level": level,
+        "message": {"text": message},
+        "locations": location,
+        "partialFingerprints": {
+            "finding/v1": hex(&Sha256::digest(format!("{id}\n{}", finding.resource).as_bytes())),
+        },
+        "properties": {"resource": finding.resource, "evidence": finding.evidence},
+    });
+    if let Some(fields) = result.as_object_mut() {
+        if let (Some(_), Some(demanded)) = (declared, demanded) {
+            let related = json!([{
+                "physicalLocation": physical(&demanded),
+                "message": {"text": "the control that demands it"},
+            }]);
+            fields.insert("relatedLocations".to_owned(), related);
+        }
+        if finding.verdict == Verdict::Waived {
+            let waiver = finding.waiver.as_deref().unwrap_or("a waiver");
+            let suppression = json!([{
+                "kind": "external",
+                "status": "accepted",
+                "justification": format!("waived by {waiver}"),
+            }]);
+            fields.insert("suppressions".to_owned(), suppression);
+        }
+    }
+    result
+}
+
+fn location(place: &Place, resource: &str) -> Value {
+    json!({
+        "physicalLocation": physical(place),
+        "logicalLocations": [{"fullyQualifiedName": resource, "kind": "resource"}],
+    })
+}
+
+fn physical(place: &Place) -> Value {
+    json!({
+        "artifactLocation": {"uri": uri(&place.path)},
+        "region": {"startLine": place.line.max(1), "startColumn": place.column.max(1)},
+    })
+}
+
+/// A relative path stays relative, so that it is one of the repository; an absolute one becomes a `file:` URI.
+fn uri(path: &str) -> String {
+    let plain = path.trim_start_matches("./");
+    let mut out = String::from(if plain.starts_with('/') {
+        "file://"
+    } else {
+        ""
+    });
+    for byte in plain.bytes() {
+        let c = char::from(byte);
+        if c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '.' | '_' | '~') {
+            out.push(c);
+        } else {
+            out.push('%');
+            out.push_str(&hex(&[byte]).to_ascii_uppercase());
+        }
+    }
+    out
+}
+
+/// Points every result at its rule: findings of one rule need not stand together.
+fn number(rules: &[Value], results: &mut [Value]) {
+    let index: BTreeMap<&str, usize> = rules
+        .iter()
+        .enumerate()
+        .filter_map(|(index, rule)| Some((rule.get("id")?.as_str()?, index)))
+        .collect();
+    for result in results {
+        let at = result
+            .get("ruleId")
+            .and_then(Value::as_str)
+            .and_then(|id| index.get(id).copied());
+        if let (Some(fields), Some(at)) = (result.as_object_mut(), at) {
+            fields.insert("ruleIndex".to_owned(), at.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uri;
+
+    #[test]
+    fn paths_are_uris() {
+        for (path, expected) in [
+            ("infra/Pulumi.yaml", "infra/Pulumi.yaml"),
+            ("./a b.yaml", "a%20b.yaml"),
+            ("/tmp/ä#.yaml", "file:///tmp/%C3%A4%23.yaml"),
+            ("../x", "../x"),
+        ] {
+            assert_eq!(uri(path), expected);
+        }
+    }
+}
