@@ -127,6 +127,11 @@ impl<'a> Question<'a> {
         found.filter(|value| **value != Node::Null)
     }
 
+    /// Whether the member stands in the line, be it null.
+    fn has(&self, name: &str) -> bool {
+        self.members.iter().any(|(own, _)| own == name)
+    }
+
     /// A member that has to be a string.
     pub(crate) fn text(&self, name: &str) -> Result<&'a str, String> {
         let node = self
@@ -148,7 +153,7 @@ fn decide_question(question: &Question<'_>) -> Result<(Request, Layers), String>
         request = request.owned_by(question.text("resourceAccount")?);
     }
     // A line whose policies stand under another name must not be answered as if it had none.
-    if question.get("identityPolicies").is_none() && question.get("resourcePolicy").is_none() {
+    if !question.has("identityPolicies") && question.get("resourcePolicy").is_none() {
         return Err("`identityPolicies` is missing (a list; `[]` for none)".to_owned());
     }
     let set = |name: &str, kind| {

@@ -133,7 +133,12 @@ impl Requests {
         let policy = Policy::from_value(&document, PolicyKind::Identity)
             .map_err(|error| format!("the rule's own conditions: {error}"))?
             .named("the rule's own conditions");
-        asker.scps.push(PolicySet::from(policy));
+        if asker.principal.is_service_linked_role() {
+            // Control policies don't bind it.
+            asker.session = Some(PolicySet::from(policy));
+        } else {
+            asker.scps.push(PolicySet::from(policy));
+        }
         Ok(asker)
     }
 }
