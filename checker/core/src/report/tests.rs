@@ -7,6 +7,8 @@
 )]
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -302,4 +304,29 @@ fn the_same_run_gives_the_same_bytes() {
             "{name}"
         );
     }
+}
+
+/// The committed sample shows what this version writes.
+#[test]
+fn the_sample_is_current() {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../reports/sample");
+    let mut seen = 0;
+    for entry in fs::read_dir(&sample).unwrap() {
+        let folder = entry.unwrap().path();
+        if !folder.is_dir() || folder.is_symlink() {
+            continue;
+        }
+        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+        let run: Run = serde_json::from_str(&read("run.json")).unwrap();
+        let earlier: Vec<Run> = serde_json::from_str(&read("earlier.json")).unwrap();
+        for file in files(&run, &earlier).unwrap() {
+            assert!(
+                read(file.name) == file.text,
+                "{} of the sample is not what this version writes; run: cargo build --release -p checker && bash .ci/make-sample",
+                folder.join(file.name).display()
+            );
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 3);
 }
