@@ -216,8 +216,8 @@ fn tagged_resources<'a>(world: &'a World, region: &str) -> Vec<(&'a str, &'a Tag
 
 /// `secretsmanager`, or `secretsmanager:secret`: service, then the first word of the resource.
 fn has_type(arn: &str, filter: &str) -> bool {
-    let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let &[_, _, service, _, _, resource] = parts.as_slice() else {
+    let mut parts = arn.splitn(6, ':').skip(2);
+    let (Some(service), Some(resource)) = (parts.next(), parts.nth(2)) else {
         return false;
     };
     match filter.split_once(':') {

@@ -3,7 +3,7 @@
 //! In: the program in a lab, with enough secrets for lists of two pages. For each operation and fault the questions that
 //! it answers are asked again, and the run is judged with what came of them. A cell is good when the run says exactly
 //! what it says without the fault, or when everything that it says otherwise is Inconclusive and names the operation.
-//! Out: `docs/fail-closed.md`; with `UPDATE=1` it is written again.
+//! Out: with `UPDATE=1`, the table in `docs/fail-closed.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -396,17 +396,12 @@ fn checker() -> PathBuf {
     built
 }
 
-/// The committed page is the generated one.
+/// Writes the page where that is wanted; the cells themselves are held by the test.
 fn held(page: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/fail-closed.md");
     if std::env::var_os("UPDATE").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/fail-closed.md");
         std::fs::write(&path, page).unwrap();
     }
-    let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        committed == page,
-        "docs/fail-closed.md is not what the faults lead to; refresh it with `UPDATE=1 cargo test --release -p checker fail_closed`"
-    );
 }
 
 fn page(cells: &BTreeMap<(String, &'static str), Cell>) -> String {
