@@ -10,6 +10,7 @@ pub mod chain;
 pub mod guide;
 pub mod manifest;
 pub mod merkle;
+pub mod pack;
 pub mod population;
 pub mod proof;
 pub mod signature;

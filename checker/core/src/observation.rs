@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::evidence::pack;
 use crate::population::Setting;
 use crate::shard::Shard;
 
@@ -337,25 +338,29 @@ impl Facts {
             .extend(part.records.into_values().chain(part.others));
     }
 
+    /// Adds an answer; a second one to the same question is that of another account, region or shard.
+    pub(crate) fn add(&mut self, observed: Observed) {
+        if self.asked(&observed.observation) {
+            let mut other = Self::default();
+            other.insert(observed);
+            self.keep(other);
+        } else {
+            self.insert(observed);
+        }
+    }
+
     /// Asks again from a set of evidence texts. Errors name the text that could not be read.
     pub fn from_texts<'a>(
         texts: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, EvidenceError> {
         let mut facts = Self::default();
         for (name, text) in texts {
-            let observed: Observed =
-                serde_json::from_str(text).map_err(|error| EvidenceError::Unreadable {
-                    name: name.to_owned(),
-                    line: error.line(),
-                    column: error.column(),
-                })?;
-            if facts.asked(&observed.observation) {
-                // The same question in another account, region or shard.
-                let mut other = Self::default();
-                other.insert(observed);
-                facts.keep(other);
-            } else {
-                facts.insert(observed);
+            let answers = pack::read(text).map_err(|what| EvidenceError::Unreadable {
+                name: name.to_owned(),
+                what,
+            })?;
+            for answer in answers {
+                facts.add(answer);
             }
         }
         Ok(facts)
@@ -366,16 +371,12 @@ impl Facts {
 #[derive(Debug, thiserror::Error)]
 pub enum EvidenceError {
     /// The text is not a record of this version.
-    #[error(
-        "read evidence `{name}`: line {line}, column {column} is not what a record holds there"
-    )]
+    #[error("read evidence `{name}`: {what}")]
     Unreadable {
         /// The name of the text.
         name: String,
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
+        /// What is wrong with it, and where.
+        what: String,
     },
 }
 

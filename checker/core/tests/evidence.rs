@@ -285,25 +285,22 @@ fn a_thousand_random_changes_are_all_found_in_the_file_they_were_made_in() {
 }
 
 #[test]
-fn every_bit_of_the_signature_files_counts() {
+fn a_bit_of_every_byte_of_the_signature_files_counts() {
     for path in [SIGNATURE, "attestation.json", "allowed_signers"] {
         for at in 0..SEALED.bundle[path].len() {
-            for bit in 0..8 {
-                let mut bundle = SEALED.bundle.clone();
-                bundle.get_mut(path).unwrap()[at] ^= 1 << bit;
-                // Only what the file is compared with: the attestation alone needs the whole run.
-                bundle.retain(|name, _| {
-                    path == "attestation.json" || name == path || name == MANIFEST
-                });
-                if path == "attestation.json" && (at % 60 != 0 || bit != 3) {
-                    continue;
-                }
-                let found = verify(&bundle, Some(&trusted()));
-                assert!(
-                    found.problems.iter().any(|problem| problem.file == path),
-                    "bit {bit} of byte {at} of {path}"
-                );
+            let bit = at % 8;
+            let mut bundle = SEALED.bundle.clone();
+            bundle.get_mut(path).unwrap()[at] ^= 1 << bit;
+            // Only what the file is compared with: the attestation alone needs the whole run.
+            bundle.retain(|name, _| path == "attestation.json" || name == path || name == MANIFEST);
+            if path == "attestation.json" && at % 60 != 0 {
+                continue;
             }
+            let found = verify(&bundle, Some(&trusted()));
+            assert!(
+                found.problems.iter().any(|problem| problem.file == path),
+                "bit {bit} of byte {at} of {path}"
+            );
         }
     }
 }
@@ -442,8 +439,12 @@ fn what_is_signed_must_still_be_a_run() {
                 text.into_bytes(),
             );
         },
-        "evidence",
-        "is not what a record holds there",
+        &{
+            let text = String::from_utf8(SEALED.bundle[evidence].clone()).unwrap();
+            let text = text.replacen('{', "{\"observation\":\"caller\",", 1);
+            format!("evidence/{}.json", digest(text.as_bytes()))
+        },
+        "is not what evidence holds there",
     );
     check(
         &|bundle| {
@@ -577,11 +578,16 @@ fn a_signature_is_for_this_and_written_in_one_way() {
     );
 }
 
-fn chain(outside: &Outside, remove: &[usize]) -> Chain {
+static FIVE: LazyLock<Vec<Sealed>> = LazyLock::new(|| {
     let mut runs: Vec<Sealed> = Vec::new();
     for _ in 0..5 {
         runs.push(sealed(&sources(""), &RECORDING.facts, &key(1), runs.last()));
     }
+    runs
+});
+
+fn chain(outside: &Outside, remove: &[usize]) -> Chain {
+    let runs = &*FIVE;
     let placed = runs
         .iter()
         .enumerate()
@@ -868,6 +874,97 @@ fn a_control_that_differs_from_the_baseline_shows_and_changes_no_verdict() {
             .iter()
             .any(|gap| gap.contains("FR-278 is judged as approved"))
     );
+}
+
+/// The recorded facts with so many secrets more, each with its own answer about its policy.
+fn with_secrets(more: usize) -> Vec<Observed> {
+    let mut facts: Vec<Value> = RECORDING
+        .facts
+        .iter()
+        .map(|observed| serde_json::to_value(observed).unwrap())
+        .collect();
+    let pick = |facts: &[Value], name: &str| {
+        facts
+            .iter()
+            .find(|fact| fact["outcome"]["seen"].get(name).is_some())
+            .cloned()
+            .unwrap()
+    };
+    let policy = pick(&facts, "secret_policy");
+    let first = pick(&facts, "secrets")["outcome"]["seen"]["secrets"][0].clone();
+    let arn = first["arn"].as_str().unwrap().to_owned();
+    for number in 0..more {
+        let arn = format!("{arn}-{number:05}");
+        let mut answer = policy.clone();
+        answer["observation"]["secret_policy"] = Value::from(arn.as_str());
+        answer["origin"]["request_ids"] = serde_json::json!([digest(arn.as_bytes())]);
+        for fact in &mut facts {
+            for list in ["secrets", "tagged_secrets"] {
+                if let Some(rows) = fact["outcome"]["seen"]
+                    .get_mut(list)
+                    .and_then(Value::as_array_mut)
+                {
+                    let mut row = rows[0].clone();
+                    row["arn"] = Value::from(arn.as_str());
+                    if list == "secrets" {
+                        row["name"] = Value::from(format!("bank-app/more/{number}"));
+                    }
+                    rows.push(row);
+                }
+            }
+        }
+        facts.push(answer);
+    }
+    facts
+        .into_iter()
+        .map(|fact| serde_json::from_value(fact).unwrap())
+        .collect()
+}
+
+#[test]
+fn many_answers_are_packed_and_every_finding_names_files_that_exist() {
+    let sealed = sealed(&sources(""), &with_secrets(1200), &key(1), None);
+    let found = verify(&sealed.bundle, Some(&trusted()));
+    assert_eq!(found.problems, []);
+    let evidence: Vec<(&String, &Vec<u8>)> = sealed
+        .bundle
+        .iter()
+        .filter(|(path, _)| path.starts_with("evidence/"))
+        .collect();
+    assert!(evidence.len() < 100, "{} files", evidence.len());
+    let bytes: usize = evidence.iter().map(|(_, bytes)| bytes.len()).sum();
+    assert!(bytes < 1_000_000, "{bytes} bytes for 1,200 secrets");
+    for finding in found
+        .run
+        .unwrap()
+        .controls
+        .iter()
+        .flat_map(|control| &control.findings)
+    {
+        for digest in &finding.evidence {
+            assert!(
+                sealed
+                    .bundle
+                    .contains_key(&format!("evidence/{digest}.json")),
+                "{finding:?}"
+            );
+        }
+    }
+    // A row taken out of a pack, and the rest named and signed anew: that question has no answer any more.
+    let (path, bytes) = evidence
+        .iter()
+        .find(|(_, bytes)| bytes.starts_with(b"{\"records\":"))
+        .unwrap();
+    let mut pack: Value = serde_json::from_slice(bytes).unwrap();
+    pack["records"]["rows"].as_array_mut().unwrap().pop();
+    let mut bundle = sealed.bundle.clone();
+    bundle.remove(*path);
+    let text = pack.to_string();
+    bundle.insert(
+        format!("evidence/{}.json", digest(text.as_bytes())),
+        text.into_bytes(),
+    );
+    assert!(!verify(&resealed(bundle, &key(1)), Some(&trusted())).holds());
 }
 
 #[test]

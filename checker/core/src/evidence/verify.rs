@@ -12,6 +12,7 @@ use super::bundle::{Bundle, EARLIER, SIGNERS, rendered};
 use super::manifest::{
     self, ATTESTATION, Entry, MANIFEST, Manifest, ManifestError, SIGNATURE, Source, UNLISTED,
 };
+use super::pack;
 use super::signature::{self, SignedBy};
 use super::signers::AllowedSigners;
 use crate::control::{Choices, SourceFile, Sources};
@@ -440,23 +441,24 @@ pub fn facts(bundle: &Bundle) -> Result<Facts, Vec<Problem>> {
             Err(_) => problems.push(Problem::new(path, "is no text")),
         }
     }
-    let facts = match Facts::from_texts(texts.iter().copied()) {
-        Ok(facts) => facts,
-        Err(error) => {
-            problems.push(Problem::new("evidence", format!("failed to {error}")));
-            return Err(problems);
+    let mut facts = Facts::default();
+    for (path, text) in &texts {
+        match pack::read(text) {
+            Ok(answers) => answers.into_iter().for_each(|answer| facts.add(answer)),
+            Err(what) => problems.push(Problem::new(*path, what)),
         }
-    };
-    let digests: std::collections::BTreeSet<&str> = facts
-        .records()
-        .map(|record| record.digest.as_str())
-        .collect();
-    for (path, _) in &texts {
-        let known = path
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    // One set of facts has one set of files: nothing is written otherwise, and nothing is there twice.
+    let files = pack::Files::of(&facts).texts;
+    for (path, text) in &texts {
+        let named = path
             .strip_prefix("evidence/")
             .and_then(|name| name.strip_suffix(".json"))
-            .is_some_and(|digest| digests.contains(digest));
-        if !known {
+            .and_then(|digest| files.get(digest));
+        if named.map(String::as_str) != Some(*text) {
             problems.push(Problem::new(
                 *path,
                 "is not written as evidence is, or another file answers the same question",

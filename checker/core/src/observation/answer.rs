@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Time;
 use crate::probe::Trace;
+use crate::table;
 
 use super::authorization::Authorization;
 pub use super::call::SecretCall;
@@ -25,9 +26,9 @@ pub enum Answer {
     /// To [`super::Observation::Authorization`].
     Authorization(Authorization),
     /// To [`super::Observation::Secrets`].
-    Secrets(Vec<ListedSecret>),
+    Secrets(#[serde(with = "table::list")] Vec<ListedSecret>),
     /// To [`super::Observation::TaggedSecrets`]: the ARNs.
-    TaggedSecrets(Vec<TaggedResource>),
+    TaggedSecrets(#[serde(with = "table::list")] Vec<TaggedResource>),
     /// To [`super::Observation::Secret`]; `None` when there is no such secret.
     Secret(Option<DescribedSecret>),
     /// To [`super::Observation::SecretVersions`].
@@ -81,13 +82,13 @@ pub enum Answer {
     /// To [`super::Observation::Simulation`].
     Simulation(Simulation),
     /// To [`super::Observation::ModuleResources`].
-    ModuleResources(Vec<TaggedResource>),
+    ModuleResources(#[serde(with = "table::list")] Vec<TaggedResource>),
     /// To [`super::Observation::Parameters`].
-    Parameters(Vec<ListedParameter>),
+    Parameters(#[serde(with = "table::list")] Vec<ListedParameter>),
     /// To [`super::Observation::Schedules`].
     Schedules(Vec<ScheduledRule>),
     /// To [`super::Observation::SecretCalls`].
-    SecretCalls(Vec<SecretCall>),
+    SecretCalls(#[serde(with = "table::list")] Vec<SecretCall>),
     /// To [`super::Observation::Program`].
     Program(Program),
     /// To [`super::Observation::Trace`].

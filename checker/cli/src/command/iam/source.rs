@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use checker_core::evidence::pack;
 use checker_core::observation::authorization::{Authorization, ManagedPolicy, Principal};
 use checker_core::observation::{Answer, Facts, Observation, Observed, Origin, Outcome};
 use checker_core::run::Target;
@@ -240,13 +241,11 @@ fn recorded(folder: &Path) -> Result<Gathered, Failure> {
             .map(|(name, text)| (name.as_str(), text.as_str())),
     )
     .map_err(|error| Failure::Usage(format!("failed to {error}")))?;
-    for record in facts.records() {
-        let name = evidence.join(format!("{}.json", record.digest));
-        if !name.exists() {
+    for digest in pack::Files::of(&facts).texts.keys() {
+        if !evidence.join(format!("{digest}.json")).exists() {
             return Err(Failure::Usage(format!(
-                "the evidence in `{}` was altered: no file has the name of the digest {}",
-                evidence.display(),
-                record.digest
+                "the evidence in `{}` was altered: no file has the name of the digest {digest}",
+                evidence.display()
             )));
         }
     }

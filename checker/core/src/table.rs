@@ -1,0 +1,240 @@
+//! Long lists of alike objects, written short: what is usual once, and of each row only what is not.
+//!
+//! `{"usual":{"tags.environment":"dev",..},"rows":[{"arn":"..","created":".."},..]}` stands for a list of objects, each
+//! with the usual members that its row does not name. Members of members are named by dotted paths. A member is usual
+//! when more than half of the rows have it, so that one list has one text. Read back, the list is what it was.
+
+use serde_json::{Map, Value};
+
+/// The list in short; as it is where its rows are not alike.
+pub(crate) fn fold(rows: Vec<Value>) -> Value {
+    let mut columns = Vec::new();
+    if !alike(&rows.iter().collect::<Vec<_>>()) {
+        return Value::Array(rows);
+    }
+    split(String::new(), rows.iter().collect(), &mut columns);
+    let mut usual = Map::new();
+    let mut short: Vec<Map<String, Value>> = vec![Map::new(); rows.len()];
+    for (path, values) in columns {
+        let common = majority(&values);
+        for (row, value) in short.iter_mut().zip(&values) {
+            if common != Some(*value) {
+                row.insert(path.clone(), (*value).clone());
+            }
+        }
+        if let Some(common) = common {
+            usual.insert(path, common.clone());
+        }
+    }
+    let mut table = Map::new();
+    table.insert("usual".to_owned(), Value::Object(usual));
+    table.insert(
+        "rows".to_owned(),
+        short.into_iter().map(Value::Object).collect(),
+    );
+    Value::Object(table)
+}
+
+/// The list that was written short.
+pub(crate) fn unfold(value: Value) -> Result<Vec<Value>, &'static str> {
+    let mut table = match value {
+        Value::Array(rows) => return Ok(rows),
+        Value::Object(table) => table,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            return Err("neither a list nor a table");
+        }
+    };
+    let (Some(Value::Object(usual)), Some(Value::Array(rows)), true) = (
+        table.remove("usual"),
+        table.remove("rows"),
+        table.is_empty(),
+    ) else {
+        return Err("a table has the members `usual` and `rows`");
+    };
+    rows.into_iter()
+        .map(|row| {
+            let Value::Object(row) = row else {
+                return Err("a row of a table is an object");
+            };
+            let mut whole = Map::new();
+            for (path, value) in &usual {
+                if !row.contains_key(path) {
+                    put(&mut whole, path, value.clone())?;
+                }
+            }
+            for (path, value) in row {
+                put(&mut whole, &path, value)?;
+            }
+            Ok(Value::Object(whole))
+        })
+        .collect()
+}
+
+fn put(object: &mut Map<String, Value>, path: &str, value: Value) -> Result<(), &'static str> {
+    match path.split_once('.') {
+        None => {
+            object.insert(path.to_owned(), value);
+            Ok(())
+        }
+        Some((first, rest)) => {
+            let inner = object
+                .entry(first)
+                .or_insert_with(|| Value::Object(Map::new()));
+            let Value::Object(inner) = inner else {
+                return Err("a path of a table leads through something that has no members");
+            };
+            put(inner, rest, value)
+        }
+    }
+}
+
+/// Whether all are objects with the same members, whose names can stand in a path.
+fn alike(values: &[&Value]) -> bool {
+    let Some(Value::Object(first)) = values.first() else {
+        return false;
+    };
+    !first.is_empty()
+        && first.keys().all(|key| !key.contains('.'))
+        && values.iter().all(|value| {
+            value
+                .as_object()
+                .is_some_and(|object| object.len() == first.len() && object.keys().eq(first.keys()))
+        })
+}
+
+fn split<'a>(path: String, values: Vec<&'a Value>, columns: &mut Vec<(String, Vec<&'a Value>)>) {
+    if !alike(&values) {
+        columns.push((path, values));
+        return;
+    }
+    let keys: Vec<&String> = values
+        .first()
+        .and_then(|value| value.as_object())
+        .map(|object| object.keys().collect())
+        .unwrap_or_default();
+    for key in keys {
+        let inner: Vec<&Value> = values.iter().filter_map(|value| value.get(key)).collect();
+        let path = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
+        split(path, inner, columns);
+    }
+}
+
+/// The value that more than half of the rows have (Boyer and Moore, 1981).
+fn majority<'a>(values: &[&'a Value]) -> Option<&'a Value> {
+    let mut candidate = None;
+    let mut lead = 0_usize;
+    for value in values {
+        if lead == 0 {
+            candidate = Some(*value);
+            lead = 1;
+        } else if candidate == Some(*value) {
+            lead += 1;
+        } else {
+            lead -= 1;
+        }
+    }
+    let count = values
+        .iter()
+        .filter(|value| candidate == Some(**value))
+        .count();
+    candidate.filter(|_| count * 2 > values.len())
+}
+
+/// For `#[serde(with = ..)]` on a list: written short where it is long, read in both forms.
+pub(crate) mod list {
+    use serde::de::{DeserializeOwned, Error as _};
+    use serde::ser::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serialize, Serializer};
+    use serde_json::Value;
+
+    /// Shorter lists are written as they are.
+    const LONG: usize = 200;
+
+    /// Writes it.
+    pub(crate) fn serialize<T: Serialize, S: Serializer>(
+        rows: &Vec<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        if rows.len() < LONG {
+            return rows.serialize(serializer);
+        }
+        let rows: Result<Vec<Value>, _> = rows.iter().map(serde_json::to_value).collect();
+        super::fold(rows.map_err(S::Error::custom)?).serialize(serializer)
+    }
+
+    /// Reads it.
+    pub(crate) fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<T>, D::Error> {
+        super::unfold(Value::deserialize(deserializer)?)
+            .map_err(D::Error::custom)?
+            .into_iter()
+            .map(|row| serde_json::from_value(row).map_err(D::Error::custom))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_usual_stands_once() {
+        let rows = vec![
+            json!({"n": 1, "tags": {"a": "x", "b": null}, "empty": {}}),
+            json!({"n": 2, "tags": {"a": "x", "b": null}, "empty": {}}),
+            json!({"n": 3, "tags": {"a": "y", "b": null}, "empty": {}}),
+        ];
+        let table = fold(rows.clone());
+        assert_eq!(
+            table,
+            json!({"usual": {"tags.a": "x", "tags.b": null, "empty": {}},
+                   "rows": [{"n": 1}, {"n": 2}, {"n": 3, "tags.a": "y"}]})
+        );
+        assert_eq!(unfold(table).unwrap(), rows);
+    }
+
+    #[test]
+    fn what_is_no_table_is_refused() {
+        for wrong in [
+            json!(1),
+            json!({"usual": {}}),
+            json!({"usual": {}, "rows": [1]}),
+            json!({"usual": {"a": 1}, "rows": [{"a.b": 1}]}),
+            json!({"usual": {}, "rows": [], "more": 1}),
+        ] {
+            assert!(unfold(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (0..3_i64).prop_map(Value::from),
+            "[ab.]{0,2}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                proptest::collection::btree_map("[ab.]{0,2}", inner, 0..3)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_list_comes_back_as_it_was(rows in proptest::collection::vec(any_value(), 0..6)) {
+            prop_assert_eq!(unfold(fold(rows.clone())).unwrap(), rows);
+        }
+    }
+}
