@@ -7,6 +7,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::console::{Console, LogFormat, data};
 use crate::failure::Failure;
 
+mod clean;
 mod controls;
 mod faults;
 mod gate;
@@ -49,6 +50,8 @@ enum Command {
     Sample(recorded::SampleArguments),
     /// Judge a program before it is deployed, and say whether it may be.
     Gate(gate::Arguments),
+    /// Remove what interrupted probes left behind.
+    Clean(clean::Arguments),
     /// List, show and check controls.
     #[command(subcommand)]
     Controls(controls::Command),
@@ -90,6 +93,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Diff(arguments) => recorded::diff(&arguments),
         Command::Sample(arguments) => recorded::sample(&arguments, console),
         Command::Gate(arguments) => gate::gate(&arguments, console),
+        Command::Clean(arguments) => clean::clean(&arguments, console),
         Command::Controls(command) => controls::controls(&command),
         Command::Faults(arguments) => faults::faults(&arguments, console),
         Command::Iam(command) => iam::iam(&command, console),

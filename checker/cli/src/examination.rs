@@ -274,6 +274,33 @@ fn region(config: &SdkConfig) -> String {
     config.region().map(ToString::to_string).unwrap_or_default()
 }
 
+/// The place of a run: the account is that of the credentials.
+pub(crate) async fn setting(subject: &Subject, stage: &str) -> Result<Setting, Failure> {
+    let question = Question {
+        stage,
+        now: None,
+        probes: false,
+        shard: None,
+    };
+    let aws = Aws::new(&subject.config, clock(subject, &question));
+    let mut setting = Setting {
+        stage: stage.to_owned(),
+        account: String::new(),
+        region: region(&subject.config),
+        now: now(subject, &question),
+        organisation: Organisation::default(),
+        shard: None,
+    };
+    for observed in aws.observe([Observation::Caller], |_| {}).await {
+        match observed.outcome {
+            Outcome::Seen(Answer::Caller(caller)) => setting.account = caller.account,
+            Outcome::Seen(_) => {}
+            Outcome::Unseen(unseen) => return Err(Failure::Broken(unseen.to_string())),
+        }
+    }
+    Ok(setting)
+}
+
 /// The time of judgement: as given, otherwise the clock of what is judged.
 fn now(subject: &Subject, question: &Question<'_>) -> Time {
     match (&subject.lab, question.now) {

@@ -8,8 +8,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use checker_core::control::Catalog;
 use checker_core::observation::{Answer, Observation, Observed, Origin, Outcome, Unseen};
 use checker_core::population::Setting;
+use checker_core::probe::clean_up::Righted;
 use checker_core::probe::{NOT_RUN, Plan, Planned, Script, Trace};
 use tokio::task::{JoinSet, LocalSet};
 
@@ -18,14 +20,19 @@ use crate::console::Console;
 use crate::subject::Subject;
 
 mod aged;
+mod anomaly;
 mod clean_up;
+mod denied;
 mod fence;
 mod history;
 mod lease;
+mod logs;
 mod mailbox;
+mod records;
 mod rotation;
 mod scene;
 mod session;
+mod sweep;
 mod timeline;
 mod value;
 mod waiting;
@@ -93,6 +100,55 @@ pub(crate) async fn run(
                 .to_owned(),
         };
         all_unseen(plan, &lost)
+    })
+}
+
+/// What a clean-up by itself came to.
+pub(crate) enum Cleaned {
+    /// It was done; some of it may have failed.
+    Done(Vec<Righted>),
+    /// Somebody is at work.
+    Held(Unseen),
+    /// It could not be begun.
+    Unseen(Unseen),
+}
+
+/// Removes what interrupted probes left behind, unless whoever holds the lease may still be at work.
+pub(crate) async fn clean(
+    catalog: &Catalog,
+    subject: &Subject,
+    setting: &Setting,
+    force: bool,
+) -> Cleaned {
+    let ground = Ground {
+        plan: checker_core::probe::cleaning(catalog, setting),
+        setting: setting.clone(),
+        config: subject.config.clone(),
+        calls: Arc::default(),
+        clock: None,
+        recipe: None,
+    };
+    let cleaned = on_one_thread(move || async move {
+        let plan = ground.plan.clone();
+        let scene = match Scene::open(ground).await {
+            Ok(scene) => scene,
+            Err(unseen) => return Cleaned::Unseen(unseen),
+        };
+        match lease::holder(&scene).await {
+            Ok(Some(holder)) if !force && holder.lives(scene.waiting.now()) => {
+                Cleaned::Held(lease::is_held(&holder))
+            }
+            Ok(_) => Cleaned::Done(clean_up::after_a_crash(&scene, &plan).await),
+            Err(unseen) => Cleaned::Unseen(unseen),
+        }
+    })
+    .await;
+    cleaned.unwrap_or_else(|| {
+        Cleaned::Unseen(Unseen {
+            operation: "clean".to_owned(),
+            code: "Lost".to_owned(),
+            advice: "run it again, and report it if it stays".to_owned(),
+        })
     })
 }
 
@@ -178,11 +234,27 @@ async fn act(planned: &Planned, scene: &Scene) -> Result<Trace, Unseen> {
         } => Box::pin(rotation::run(scene, secret, *reader_every, *within))
             .await
             .map(|trace| Trace::Rotate(Box::new(trace))),
-        Script::Anomaly { .. } | Script::Denied { .. } | Script::Sweep { .. } => Err(Unseen {
-            operation: "probe".to_owned(),
-            code: "NotAvailable".to_owned(),
-            advice: "this kind of probe is not available".to_owned(),
-        }),
+        Script::Anomaly {
+            secret,
+            runs,
+            within,
+        } => Box::pin(anomaly::run(scene, secret, *runs, *within))
+            .await
+            .map(|trace| Trace::Anomaly(Box::new(trace))),
+        Script::Denied {
+            principal,
+            actions,
+            resource,
+        } => Box::pin(denied::run(scene, principal, actions, resource))
+            .await
+            .map(|trace| Trace::Denied(Box::new(trace))),
+        Script::Sweep {
+            secret,
+            places,
+            within,
+        } => Box::pin(sweep::run(scene, secret, places, *within))
+            .await
+            .map(|trace| Trace::Sweep(Box::new(trace))),
     }
 }
 

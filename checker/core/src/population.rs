@@ -152,6 +152,14 @@ impl Organisation {
         format!("{}secrets-probe-alerts-{stage}", self.namespace)
     }
 
+    /// Beginning of the names of log groups in which decoys are planted.
+    pub fn decoys(&self, stage: &str) -> String {
+        format!(
+            "/{}/probe/decoy-{stage}",
+            self.namespace.trim_end_matches('-')
+        )
+    }
+
     /// Name of the parameter that lets one run at a time carry out probes.
     pub fn lease(&self) -> String {
         format!("/{}/probe/lease", self.namespace.trim_end_matches('-'))

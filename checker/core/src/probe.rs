@@ -11,18 +11,27 @@ use crate::control::ProbeDecl;
 use crate::expression::types::Typed as _;
 use crate::population::Item;
 
+pub mod anomaly;
 pub mod clean_up;
+pub mod denied;
 mod judgement;
 mod measurement;
+pub mod needle;
 mod plan;
 pub mod rotation;
+pub mod sweep;
 pub mod trace;
 
+pub use anomaly::Anomaly;
 pub use clean_up::CleanUp;
+pub use denied::Denied;
 pub(crate) use judgement::judge;
 pub(crate) use measurement::measurements;
-pub use plan::{Actor, Plan, Planned, Script, Step, plan};
+pub use plan::{
+    Actor, CLOUDTRAIL, Plan, Planned, Script, Step, TRIABLE, cleaning, plan, undone_by,
+};
 pub use rotation::Rotation;
+pub use sweep::Sweep;
 
 /// What one script left behind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +39,12 @@ pub use rotation::Rotation;
 pub enum Trace {
     /// Of a forced rotation.
     Rotate(Box<Rotation>),
+    /// Of provoked alerts.
+    Anomaly(Box<Anomaly>),
+    /// Of calls that must be refused.
+    Denied(Box<Denied>),
+    /// Of a search for planted values.
+    Sweep(Box<Sweep>),
     /// Of the clean-up.
     CleanUp(CleanUp),
 }
@@ -39,6 +54,9 @@ impl Trace {
     pub(crate) fn item(&self) -> Item {
         match self {
             Self::Rotate(trace) => Item::of(&trace.secret, "trace", trace.as_ref()),
+            Self::Anomaly(trace) => Item::of(&trace.secret, "trace", trace.as_ref()),
+            Self::Denied(trace) => Item::of(&trace.resource, "trace", trace.as_ref()),
+            Self::Sweep(trace) => Item::of(&trace.secret, "trace", trace.as_ref()),
             Self::CleanUp(trace) => Item::of("clean-up", "trace", trace),
         }
     }
@@ -49,9 +67,33 @@ pub const NOT_RUN: &str = "NotRun";
 
 /// The probes that controls may speak of.
 pub fn declarations() -> Vec<ProbeDecl> {
-    vec![ProbeDecl {
-        name: "rotate".to_owned(),
-        trace: Rotation::ty(),
-        doc: "Rotates a probe secret while it is being read.".to_owned(),
-    }]
+    [
+        (
+            "rotate",
+            Rotation::ty(),
+            "Rotates a probe secret while it is being read.",
+        ),
+        (
+            "anomaly",
+            Anomaly::ty(),
+            "Provokes alerts layer by layer, and looks at the access records.",
+        ),
+        (
+            "denied",
+            Denied::ty(),
+            "Tries what must be refused, on twins that carry the probe tag.",
+        ),
+        (
+            "sweep",
+            Sweep::ty(),
+            "Plants values, sends them every way, and searches everything that is written down.",
+        ),
+    ]
+    .into_iter()
+    .map(|(name, trace, doc)| ProbeDecl {
+        name: name.to_owned(),
+        trace,
+        doc: doc.to_owned(),
+    })
+    .collect()
 }

@@ -12,7 +12,7 @@ use crate::aws::{incomplete, unseen};
 pub(super) const TAG: &str = "bank:probe";
 
 /// A secret inside the fence, with the labels that it had.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fenced {
     /// Full ARN.
     pub(super) arn: String,
@@ -34,6 +34,86 @@ impl Fenced {
         self.holder("AWSPENDING")
             .is_some_and(|pending| self.holder("AWSCURRENT") != Some(pending))
     }
+}
+
+/// What forbidden calls are tried on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Twin {
+    /// A secret.
+    Secret(Fenced),
+    /// A log group, with the settings that it had.
+    Log {
+        /// Its name.
+        name: String,
+        /// Its ARN.
+        arn: String,
+        /// Days; for ever where there are none.
+        retention: Option<i32>,
+        /// Whether it is protected from deletion.
+        protected: bool,
+    },
+}
+
+impl Twin {
+    /// Its ARN.
+    pub(super) fn arn(&self) -> &str {
+        match self {
+            Self::Secret(secret) => &secret.arn,
+            Self::Log { arn, .. } => arn,
+        }
+    }
+}
+
+/// Looks at a twin, a log group when its name begins with a slash.
+pub(super) async fn twin(clients: &Clients, setting: &Setting, name: &str) -> Result<Twin, Unseen> {
+    if !name.starts_with('/') {
+        return secret(clients, setting, name).await.map(Twin::Secret);
+    }
+    let operation = "logs:DescribeLogGroups";
+    let found = clients
+        .logs
+        .describe_log_groups()
+        .log_group_name_prefix(name)
+        .send()
+        .await
+        .map_err(|error| unseen(operation, &error))?;
+    let group = found
+        .log_groups()
+        .iter()
+        .find(|group| group.log_group_name() == Some(name))
+        .ok_or_else(|| refused(name, "there is no such log group"))?;
+    let arn = group
+        .arn()
+        .ok_or_else(|| incomplete(operation, "arn"))?
+        .trim_end_matches(":*");
+    if !is_tagged(clients, arn).await? {
+        return Err(refused(
+            name,
+            &format!("it does not carry the tag {TAG}=true"),
+        ));
+    }
+    within(setting, name, arn)?;
+    Ok(Twin::Log {
+        name: name.to_owned(),
+        arn: arn.to_owned(),
+        retention: group.retention_in_days(),
+        protected: group.deletion_protection_enabled().unwrap_or(false),
+    })
+}
+
+/// Whether a log group carries the tag.
+pub(super) async fn is_tagged(clients: &Clients, arn: &str) -> Result<bool, Unseen> {
+    let tags = clients
+        .logs
+        .list_tags_for_resource()
+        .resource_arn(arn)
+        .send()
+        .await
+        .map_err(|error| unseen("logs:ListTagsForResource", &error))?;
+    Ok(tags
+        .tags()
+        .and_then(|tags| tags.get(TAG))
+        .is_some_and(|value| value == "true"))
 }
 
 /// Looks at a secret and lets it in, or says why not.

@@ -7,11 +7,13 @@ use serde_json::Value;
 use super::session::Clients;
 use crate::aws::{incomplete, unseen};
 
-/// One record.
-#[derive(Debug, Clone)]
+/// One record. No `Debug`: a record may hold what its caller wrote.
+#[derive(Clone)]
 pub(super) struct Call {
     /// `eventID`.
     pub(super) id: String,
+    /// `requestID`.
+    pub(super) request: String,
     /// `eventName`.
     pub(super) name: String,
     /// `eventTime`, to the second.
@@ -24,6 +26,8 @@ pub(super) struct Call {
     pub(super) secret: Option<String>,
     /// The version that was written or promoted.
     pub(super) version: Option<String>,
+    /// The whole record.
+    pub(super) text: String,
 }
 
 /// `LookupEvents` on one attribute, every page.
@@ -60,7 +64,7 @@ pub(super) async fn lookup(
                 .ok_or_else(|| incomplete(operation, "CloudTrailEvent"))?;
             let record: Value = serde_json::from_str(text)
                 .map_err(|_error| incomplete(operation, "CloudTrailEvent"))?;
-            calls.push(read(&record).ok_or_else(|| incomplete(operation, "eventTime"))?);
+            calls.push(read(&record, text).ok_or_else(|| incomplete(operation, "eventTime"))?);
         }
         let next = page.next_token().map(str::to_owned);
         if next.is_some() && next == token {
@@ -77,7 +81,7 @@ pub(super) async fn lookup(
     Ok(calls)
 }
 
-fn read(record: &Value) -> Option<Call> {
+fn read(record: &Value, whole: &str) -> Option<Call> {
     let text = |pointer: &str| {
         record
             .pointer(pointer)
@@ -91,6 +95,7 @@ fn read(record: &Value) -> Option<Call> {
     let failed = || text("/errorMessage").map(|_| "failed".to_owned());
     Some(Call {
         id: text("/eventID")?,
+        request: text("/requestID").unwrap_or_default(),
         name: text("/eventName")?,
         at: text("/eventTime")?.parse().ok()?,
         caller,
@@ -101,6 +106,7 @@ fn read(record: &Value) -> Option<Call> {
         version: text("/requestParameters/moveToVersionId")
             .or_else(|| text("/requestParameters/clientRequestToken"))
             .or_else(|| text("/requestParameters/versionId")),
+        text: whole.to_owned(),
     })
 }
 

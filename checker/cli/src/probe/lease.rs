@@ -45,7 +45,7 @@ pub(super) async fn take(scene: &Scene, plan: &Plan) -> Result<(), Unseen> {
     }
     match holder(scene).await? {
         Some(held) if held.lives(scene.waiting.now()) => return Err(is_held(&held)),
-        Some(_) => drop(clean_up::after_a_crash(scene).await?),
+        Some(_) => drop(clean_up::after_a_crash(scene, plan).await),
         // It was given back just now.
         None => {}
     }
@@ -117,8 +117,8 @@ pub(super) async fn holder(scene: &Scene) -> Result<Option<Holder>, Unseen> {
     }
 }
 
-/// Deletes the parameter; it is no error when there is none.
-pub(super) async fn give_back(scene: &Scene) -> Result<(), Unseen> {
+/// Deletes the parameter; whether there was one.
+pub(super) async fn give_back(scene: &Scene) -> Result<bool, Unseen> {
     let answer = scene
         .checker()
         .await?
@@ -128,13 +128,13 @@ pub(super) async fn give_back(scene: &Scene) -> Result<(), Unseen> {
         .send()
         .await;
     match answer {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(true),
         Err(error)
             if error
                 .as_service_error()
                 .is_some_and(DeleteParameterError::is_parameter_not_found) =>
         {
-            Ok(())
+            Ok(false)
         }
         Err(error) => Err(unseen("ssm:DeleteParameter", &error)),
     }

@@ -1,9 +1,11 @@
 //! The probes' queue: alerts and events that arrive there, each taken out and kept for whoever waits for it.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use checker_core::observation::Unseen;
+use aws_sdk_sqs::types::MessageSystemAttributeName;
+use checker_core::observation::{Time, Unseen};
 use checker_core::population::Setting;
 use serde_json::Value;
 
@@ -12,8 +14,14 @@ use crate::aws::{incomplete, unseen};
 
 /// Something that arrived. No `Debug`: a body may hold anything.
 pub(super) struct Letter {
+    /// The body as it came.
+    pub(super) text: String,
     /// The body as JSON, `null` where it is none.
     pub(super) body: Value,
+    /// Attributes of the notification.
+    pub(super) attributes: BTreeMap<String, String>,
+    /// When the queue took it, by the queue's clock.
+    pub(super) sent: Option<Time>,
 }
 
 /// What arrived.
@@ -73,6 +81,8 @@ impl Mailbox {
                 .queue_url(&url)
                 .max_number_of_messages(10)
                 .wait_time_seconds(self.wait_seconds)
+                .message_attribute_names("All")
+                .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
                 .send()
                 .await
                 .map_err(|error| unseen(operation, &error))?;
@@ -80,9 +90,25 @@ impl Mailbox {
                 return Ok(());
             }
             for message in received.messages() {
-                let text = message.body().unwrap_or_default();
+                let text = message.body().unwrap_or_default().to_owned();
+                let attributes = message
+                    .message_attributes()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|(name, value)| {
+                        Some((name.clone(), value.string_value()?.to_owned()))
+                    })
+                    .collect();
+                let sent = message
+                    .attributes()
+                    .and_then(|known| known.get(&MessageSystemAttributeName::SentTimestamp))
+                    .and_then(|text| text.parse().ok())
+                    .and_then(Time::from_timestamp_millis);
                 self.letters.borrow_mut().push(Rc::new(Letter {
-                    body: serde_json::from_str(text).unwrap_or(Value::Null),
+                    body: serde_json::from_str(&text).unwrap_or(Value::Null),
+                    text,
+                    attributes,
+                    sent,
                 }));
                 let handle = message
                     .receipt_handle()

@@ -6,17 +6,21 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use aws_sdk_sns::types::MessageAttributeValue;
 use aws_types::SdkConfig;
 use checker_core::observation::{Time, Unseen};
 use checker_core::population::Setting;
 use checker_core::probe::{Actor, Plan};
 use checker_lab::LabClock;
+use serde_json::json;
 
 use super::clean_up::Undo;
+use super::fence::Twin;
 use super::mailbox::Mailbox;
 use super::session::{Clients, Sessions};
+use super::value::random;
 use super::waiting::Waiting;
-use crate::aws::Calls;
+use crate::aws::{Calls, incomplete, unseen};
 use crate::subject::Recipe;
 
 /// What probes are carried out on.
@@ -52,6 +56,8 @@ pub(super) struct Scene {
     sessions: Sessions,
     clients: RefCell<BTreeMap<Actor, Rc<Clients>>>,
     undo: RefCell<Vec<Undo>>,
+    answers: RefCell<Vec<(String, String)>>,
+    control: RefCell<Option<String>>,
 }
 
 impl Scene {
@@ -71,6 +77,8 @@ impl Scene {
             sessions,
             clients: RefCell::new(BTreeMap::from([(Actor::Checker, Rc::new(checker))])),
             undo: RefCell::new(Vec::new()),
+            answers: RefCell::new(Vec::new()),
+            control: RefCell::new(None),
         };
         Ok(scene)
     }
@@ -102,6 +110,74 @@ impl Scene {
         if !ledger.contains(&undo) {
             ledger.push(undo);
         }
+    }
+
+    /// A call on a twin was refused, or is undone.
+    pub(super) fn forget_twin(&self, tried: &str, on: &Twin) {
+        self.undo.borrow_mut().retain(|undo| {
+            !matches!(undo, Undo::Twin { twin, action, .. } if action == tried && twin == on)
+        });
+    }
+
+    /// Keeps what a function answered, to be searched with everything else.
+    pub(super) fn keep_answer(&self, what: &str, text: &str) {
+        self.answers
+            .borrow_mut()
+            .push((what.to_owned(), text.to_owned()));
+    }
+
+    /// What functions answered.
+    pub(super) fn kept_answers(&self) -> Vec<(String, String)> {
+        self.answers.borrow().clone()
+    }
+
+    /// Sends a marked message to the alert topic, once: if it arrives, the way to the probes' queue works.
+    pub(super) async fn send_control_message(&self, checker: &Clients) -> Result<(), Unseen> {
+        let id = format!("probe-control-{}", random(20).unwrap_or_default());
+        if self.control.replace(Some(id.clone())).is_some() {
+            return Ok(());
+        }
+        let setting = &self.setting;
+        let topic = setting.organisation.alert_topic(&setting.stage);
+        let attribute = |text: &str| {
+            MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(text)
+                .build()
+                .map_err(|_error| incomplete("sns:Publish", "MessageAttributes"))
+        };
+        checker
+            .sns
+            .publish()
+            .topic_arn(format!(
+                "arn:aws:sns:{}:{}:{topic}",
+                setting.region, setting.account
+            ))
+            .subject("[SYNTHETIC] Control message of the compliance probes")
+            .message(json!({"probe": "control", "id": id}).to_string())
+            .message_attributes("synthetic", attribute("true")?)
+            .message_attributes("severity", attribute("medium")?)
+            .message_attributes("correlation_id", attribute(&id)?)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| unseen("sns:Publish", &error))
+    }
+
+    /// Whether that message arrived; a minute is enough for a topic and a queue.
+    pub(super) async fn control_message_arrived(&self, checker: &Clients) -> bool {
+        let Some(id) = self.control.borrow().clone() else {
+            return false;
+        };
+        self.waiting
+            .until(std::time::Duration::from_mins(1), async || {
+                drop(self.mailbox.collect(checker).await);
+                self.mailbox.find(|letter| {
+                    letter.body.pointer("/id").and_then(|it| it.as_str()) == Some(&id)
+                })
+            })
+            .await
+            .is_some()
     }
 
     /// What has to be set right, the last first.

@@ -30,12 +30,22 @@ pub(super) struct Sessions {
 
 /// The clients of one actor.
 pub(super) struct Clients {
+    /// The id of the credentials, by which `CloudTrail` finds what was done with them.
+    pub(super) access_key: Option<String>,
+    /// `EventBridge`.
+    pub(super) events: aws_sdk_eventbridge::Client,
+    /// Lambda.
+    pub(super) lambda: aws_sdk_lambda::Client,
+    /// `CloudWatch` Logs.
+    pub(super) logs: aws_sdk_cloudwatchlogs::Client,
     /// Secrets Manager.
     pub(super) secrets: aws_sdk_secretsmanager::Client,
     /// `CloudTrail`.
     pub(super) trail: aws_sdk_cloudtrail::Client,
     /// SQS.
     pub(super) sqs: aws_sdk_sqs::Client,
+    /// SNS.
+    pub(super) sns: aws_sdk_sns::Client,
     /// SSM.
     pub(super) ssm: aws_sdk_ssm::Client,
     sts: aws_sdk_sts::Client,
@@ -120,7 +130,10 @@ impl Sessions {
                 credentials,
             ))
             .build();
-        Ok(self.clients(&config, actor))
+        Ok(Clients {
+            access_key: Some(issued.access_key_id().to_owned()),
+            ..self.clients(&config, actor)
+        })
     }
 
     fn role(&self, actor: &Actor) -> String {
@@ -149,9 +162,14 @@ impl Sessions {
             };
         }
         Clients {
+            access_key: None,
+            events: client!(aws_sdk_eventbridge),
+            lambda: client!(aws_sdk_lambda),
+            logs: client!(aws_sdk_cloudwatchlogs),
             secrets: client!(aws_sdk_secretsmanager),
             trail: client!(aws_sdk_cloudtrail),
             sqs: client!(aws_sdk_sqs),
+            sns: client!(aws_sdk_sns),
             ssm: client!(aws_sdk_ssm),
             sts: client!(aws_sdk_sts),
         }

@@ -1,5 +1,7 @@
 //! A secret's value in this process: it can be compared and searched for, and nothing else. It has no `Debug`.
 
+use checker_core::probe::needle::forms;
+
 /// A value.
 pub(super) struct Value(String);
 
@@ -19,7 +21,16 @@ impl Value {
         self.0 == other.0
     }
 
-    /// The text, for the one call that stores it.
+    /// The forms in which it is searched for, by name.
+    pub(super) fn forms(&self) -> Vec<&'static str> {
+        let mut names: Vec<&'static str> =
+            forms(&self.0).iter().map(|needle| needle.form).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The text, for a call that stores it and a search for it.
     pub(super) fn exposed(&self) -> &str {
         &self.0
     }

@@ -49,6 +49,16 @@ fn of_trace(planned: &Planned, trace: &Trace) -> Vec<Measurement> {
                 &[],
             ),
         ],
+        (Script::Anomaly { within, .. }, Trace::Anomaly(anomaly)) => vec![one(
+            "alert latency",
+            anomaly
+                .canary
+                .as_known()
+                .map(|canary| canary.latencies.clone())
+                .unwrap_or_default(),
+            Some(*within),
+            &anomaly.timeline,
+        )],
         // The trace of another kind of script: altered evidence, which the judgement reports.
         _ => Vec::new(),
     };

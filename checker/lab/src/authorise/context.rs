@@ -151,6 +151,18 @@ fn secret(world: &World, call: &Call<'_>, arn: &str, context: &mut Context) {
     }
 }
 
+/// Sources of the events that are put.
+fn events(call: &Call<'_>, context: &mut Context) {
+    let sources: Vec<&str> = call
+        .list("Entries")
+        .iter()
+        .filter_map(|entry| entry.get("Source").and_then(Value::as_str))
+        .collect();
+    if !sources.is_empty() {
+        context.set("events:source", sources);
+    }
+}
+
 fn key(world: &World, call: &Call<'_>, need: &Need, context: &mut Context) {
     context.set("kms:CallerAccount", [call.account]);
     if let Some(key) = world.kms.by_arn(&need.resource) {
