@@ -14,6 +14,9 @@ use crate::subject::Subject;
 /// Options of `checker clean`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
+    /// Where; the lab that a run makes for itself needs no cleaning.
+    #[arg(long, value_parser = ["aws"], default_value = "aws")]
+    target: String,
     /// The stage.
     #[arg(long, default_value = "dev")]
     stage: String,
@@ -30,6 +33,7 @@ pub(super) struct Arguments {
 
 /// Cleans up: 0 when nothing is left, 3 when somebody is at work, 4 when something could not be done.
 pub(super) fn clean(arguments: &Arguments, console: Console) -> Result<u8, Failure> {
+    console.progress(&format!("cleaning up on {}", arguments.target));
     let catalog = controls::load(&arguments.controls, &arguments.stage, &[])?;
     runtime()?.block_on(async {
         // Clean-up asks nothing of the program.

@@ -31,6 +31,7 @@ pub(super) fn of(world: &World, call: &Call<'_>, session: &RoleSession, need: &N
     match need.action.split(':').next().unwrap_or_default() {
         "secretsmanager" => secret(world, call, &need.resource, &mut context),
         "kms" => key(world, call, need, &mut context),
+        "events" => events(call, &mut context),
         "lambda" => {
             if let Some(function) = world.lambda.function(&need.resource) {
                 tags(&function.tags, &["aws:ResourceTag"], &mut context);
