@@ -22,6 +22,7 @@ use crate::subject::Subject;
 mod aged;
 mod anomaly;
 mod clean_up;
+mod credentials;
 mod denied;
 mod fence;
 mod history;

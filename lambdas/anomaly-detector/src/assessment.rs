@@ -122,7 +122,16 @@ fn is_synthetic(access: &Access<'_>) -> bool {
                 .iter()
                 .all(|reference| reference.is_named(&canary.secret))
     });
-    own_source || is_canary
+    // Nothing depends on the twin, and a refusal changed nothing: whoever was refused there did no harm.
+    let on_twin = access.rules.twin.as_ref().is_some_and(|twin| {
+        access.event.was_denied()
+            && !access.references.is_empty()
+            && access
+                .references
+                .iter()
+                .all(|reference| reference.is_named(twin))
+    });
+    own_source || is_canary || on_twin
 }
 
 fn alert(record: &AccessRecord, signals: &[&'static Signal]) -> Option<Alert> {

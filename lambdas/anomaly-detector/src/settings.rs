@@ -9,6 +9,7 @@
 //! | `REQUIRE_VPC_ENDPOINT` | `true`, or comma-separated endpoint ids that reads must come through; off if absent |
 //! | `ROTATION_ROLE_ARN` | the only role that may move staging labels; any listed role if absent |
 //! | `CANARY_ROLE_ARN`, `CANARY_SECRET` | role and secret (name or ARN) of the daily probe |
+//! | `TWIN_SECRET` | secret (name or ARN) that exists to be refused; calls on it that were refused are the probes' own |
 //! | `SYNTHETIC_SOURCE` | event source of synthetic events; `bank.synthetic` if absent |
 
 use std::collections::BTreeSet;
@@ -42,6 +43,8 @@ pub struct Rules {
     pub rotation_role: Option<String>,
     /// The daily probe.
     pub canary: Option<Canary>,
+    /// Name of the secret on which probes try what must be refused.
+    pub twin: Option<String>,
     /// Source of events that a probe puts on the bus.
     pub synthetic_source: String,
 }
@@ -112,6 +115,9 @@ impl Rules {
                 role: role.to_owned(),
                 secret: Reference::name_in(secret).to_owned(),
             }),
+            twin: environment
+                .get("TWIN_SECRET")
+                .map(|secret| Reference::name_in(secret).to_owned()),
             synthetic_source: environment
                 .get("SYNTHETIC_SOURCE")
                 .unwrap_or("bank.synthetic")

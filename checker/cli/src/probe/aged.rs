@@ -36,8 +36,13 @@ async fn aged(recipe: &Recipe) -> Result<Aged, String> {
         .ok_or_else(|| "the second lab is gone".to_owned())?;
     let secrets = Client::new(&lab.sdk_config());
     let before = current(&secrets).await.map_err(|it| it.to_string())?;
-    lab.clock().advance(real(passed)).await;
-    let after = current(&secrets).await.map_err(|it| it.to_string())?;
+    // Where nothing was ever rotated, time changes nothing, and every day's failure would be waited for.
+    let after = if before.values().any(Option::is_some) {
+        lab.clock().advance(real(passed)).await;
+        current(&secrets).await.map_err(|it| it.to_string())?
+    } else {
+        BTreeMap::new()
+    };
     lab.stop().await;
     let missed: Vec<String> = before
         .iter()

@@ -83,7 +83,12 @@ pub(super) async fn run(
         control_message,
     };
     let records = stage
-        .records(&direct, bus.as_ref(), reads.as_ref().ok(), patience)
+        .records(
+            &direct,
+            bus.as_ref(),
+            reads.as_ref().ok(),
+            scene.waiting.arrival(),
+        )
         .await;
     timeline.mark("the access records were read");
     let bus_alarm = arrivals.of(bus.as_ref(), None);

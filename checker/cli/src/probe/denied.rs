@@ -20,8 +20,6 @@ use super::timeline::Timeline;
 use super::value::Value;
 use crate::aws::unseen;
 
-/// How long records may take to arrive.
-const ARRIVAL: std::time::Duration = std::time::Duration::from_mins(15);
 /// The tag that is tried.
 pub(super) const TRIED_TAG: &str = "bank:probe-tried";
 
@@ -118,7 +116,7 @@ async fn recorded(
     let mut problem = None;
     scene
         .waiting
-        .until(ARRIVAL, async || {
+        .until(scene.waiting.arrival(), async || {
             let looked =
                 history::lookup(checker, LookupAttributeKey::AccessKeyId, key, scene.begun).await;
             let calls = match looked {

@@ -23,8 +23,6 @@ use crate::aws::{incomplete, unseen};
 
 /// How often a secret is read where the control does not say.
 const READ_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
-/// How long records and events may take to arrive after the rotation.
-const ARRIVAL: std::time::Duration = std::time::Duration::from_mins(15);
 /// Reads after the rotation ended, to see that it stays readable.
 const READS_AFTER: u32 = 2;
 
@@ -267,7 +265,7 @@ async fn compare(
 async fn told(scene: &Scene, checker: &Clients, arn: &str, version: &str) -> Known<bool> {
     let seen = scene
         .waiting
-        .until(ARRIVAL, async || {
+        .until(scene.waiting.arrival(), async || {
             // An error shows in the end: nothing was seen, and the mailbox is broken.
             drop(scene.mailbox.collect(checker).await);
             scene.mailbox.find(|letter| {
@@ -307,7 +305,7 @@ async fn steps(
     };
     let calls = scene
         .waiting
-        .until(ARRIVAL, async || {
+        .until(scene.waiting.arrival(), async || {
             let calls = history::lookup(
                 checker,
                 LookupAttributeKey::EventSource,

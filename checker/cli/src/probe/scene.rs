@@ -64,7 +64,13 @@ impl Scene {
     /// Becomes the checker's role.
     pub(super) async fn open(ground: Ground) -> Result<Self, Unseen> {
         let setting = &ground.setting;
-        let sessions = Sessions::new(&ground.plan, ground.config, setting, &ground.calls);
+        let sessions = Sessions::new(
+            &ground.plan,
+            ground.config,
+            setting,
+            &ground.calls,
+            ground.clock.clone(),
+        );
         let waiting = Waiting::new(ground.clock);
         let checker = sessions.checker().await?;
         let scene = Self {

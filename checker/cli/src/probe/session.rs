@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
@@ -14,7 +15,9 @@ use aws_types::SdkConfig;
 use checker_core::observation::Unseen;
 use checker_core::population::Setting;
 use checker_core::probe::{Actor, Plan};
+use checker_lab::LabClock;
 
+use super::credentials::Assumed;
 use crate::aws::{Calls, Counter, incomplete, operation_name, unseen};
 
 /// Name of every session of a probe, as `CloudTrail` shows it.
@@ -26,6 +29,7 @@ pub(super) struct Sessions {
     setting: Setting,
     calls: Arc<Calls>,
     allowed: BTreeMap<Actor, Arc<BTreeSet<String>>>,
+    clock: Option<LabClock>,
 }
 
 /// The clients of one actor.
@@ -68,6 +72,7 @@ impl Sessions {
             base,
             setting: setting.clone(),
             calls: Arc::clone(calls),
+            clock,
             allowed: allowed
                 .into_iter()
                 .map(|(actor, operations)| (actor, Arc::new(operations)))
@@ -94,44 +99,27 @@ impl Sessions {
 
     /// Clients of another role.
     pub(super) async fn assume(&self, from: &Clients, actor: &Actor) -> Result<Clients, Unseen> {
-        let operation = "sts:AssumeRole";
-        let answer = from
-            .sts
-            .assume_role()
-            .role_arn(format!(
-                "arn:aws:iam::{}:role/{}",
-                self.setting.account,
-                self.role(actor)
-            ))
-            .role_session_name(self.session(actor))
-            .send()
-            .await
-            .map_err(|error| Unseen {
-                advice: format!(
-                    "the probes act as {}, and that role must let the checker in",
-                    self.role(actor)
-                ),
-                ..unseen(operation, &error)
-            })?;
-        let issued = answer
-            .credentials()
-            .ok_or_else(|| incomplete(operation, "Credentials"))?;
-        let credentials = aws_sdk_sts::config::Credentials::new(
-            issued.access_key_id(),
-            issued.secret_access_key(),
-            Some(issued.session_token().to_owned()),
-            None,
-            "checker-probe",
+        let role = format!(
+            "arn:aws:iam::{}:role/{}",
+            self.setting.account,
+            self.role(actor)
         );
+        let assumed = Assumed::new(
+            from.sts.clone(),
+            role,
+            self.session(actor),
+            self.clock.clone(),
+        );
+        // Once now, so that a refusal is told as one.
+        let first = assumed.credentials().await?;
         let config = self
             .base
             .to_builder()
-            .credentials_provider(aws_sdk_sts::config::SharedCredentialsProvider::new(
-                credentials,
-            ))
+            .credentials_provider(SharedCredentialsProvider::new(assumed))
+            .identity_cache(aws_sdk_sts::config::IdentityCache::no_cache())
             .build();
         Ok(Clients {
-            access_key: Some(issued.access_key_id().to_owned()),
+            access_key: Some(first.access_key_id().to_owned()),
             ..self.clients(&config, actor)
         })
     }

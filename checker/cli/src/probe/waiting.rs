@@ -36,6 +36,15 @@ impl Waiting {
         self.lab.is_some()
     }
 
+    /// How long records and events may take to arrive: 15 minutes by `CloudTrail`'s word, no time at all in the lab.
+    pub(super) fn arrival(&self) -> Duration {
+        if self.is_lab() {
+            Duration::from_mins(1)
+        } else {
+            Duration::from_mins(15)
+        }
+    }
+
     /// The time of what is probed.
     pub(super) fn now(&self) -> Time {
         self.lab.as_ref().map_or_else(Utc::now, LabClock::now)

@@ -1,5 +1,6 @@
 //! Every form of identity that AWS documents or that was seen, and the ways to look like an allowed role.
 
+use anomaly_detector::assess;
 use serde_json::{Value, json};
 
 use crate::{ACCOUNT, ROTATION, SECRET, allowed_read, changed, judged, rules};
@@ -330,4 +331,28 @@ fn an_empty_or_broken_list_alarms_on_everything() {
             assert!(signals.contains(&"C1-allow-list"), "{list}: {signals:?}");
         }
     }
+}
+
+/// Probes try on a twin what must be refused: only a refusal, and only there, is theirs.
+#[test]
+fn a_refusal_on_the_twin_is_synthetic_and_nothing_else() {
+    let twin = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:bank/dev/denied-AbCdEf";
+    let rules = rules(&[("TWIN_SECRET", "bank/dev/denied")]);
+    let read = |secret: &str, denied: bool| {
+        let mut changes = vec![
+            (
+                "/userIdentity/sessionContext/sessionIssuer/arn",
+                json!("arn:aws:iam::111122223333:role/other"),
+            ),
+            ("/requestParameters", json!({"secretId": secret})),
+        ];
+        if denied {
+            changes.push(("/errorCode", json!("AccessDenied")));
+        }
+        let assessment = assess(&changed(&changes), &rules);
+        (assessment.alert.is_some(), assessment.record.synthetic)
+    };
+    assert_eq!(read(twin, true), (true, true));
+    assert_eq!(read(twin, false), (true, false));
+    assert_eq!(read(SECRET, true), (true, false));
 }
