@@ -57,7 +57,13 @@ pub(super) struct Clients {
 
 impl Sessions {
     /// Binds clients to a plan.
-    pub(super) fn new(plan: &Plan, base: SdkConfig, setting: &Setting, calls: &Arc<Calls>) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        base: SdkConfig,
+        setting: &Setting,
+        calls: &Arc<Calls>,
+        clock: Option<LabClock>,
+    ) -> Self {
         let mut allowed: BTreeMap<Actor, BTreeSet<String>> = BTreeMap::new();
         for step in plan.steps() {
             allowed
