@@ -96,7 +96,7 @@ pub(super) async fn run(
         Some(reason) if allowed.is_empty() => Known::Unknown(reason),
         Some(_) | None => Known::Known(allowed),
     };
-    trace.unrecorded = recorded(scene, &checker, &clients, &mut trace.attempts, &requests).await;
+    trace.unrecorded = recorded(scene, &checker, &twin, &mut trace.attempts, &requests).await;
     timeline.mark("the records of the refusals were looked up");
     trace.timeline = timeline.marks();
     Ok(trace)
@@ -106,19 +106,26 @@ pub(super) async fn run(
 async fn recorded(
     scene: &Scene,
     checker: &Clients,
-    clients: &Clients,
+    twin: &Twin,
     attempts: &mut [Attempt],
     requests: &[Option<String>],
 ) -> Known<Vec<String>> {
-    let Some(key) = clients.access_key.as_deref() else {
-        return Known::Unknown("the session has no access key to look records up by".to_owned());
+    // Not by the session's key: that changes when the session is renewed.
+    let source = match twin {
+        Twin::Secret(_) => "secretsmanager.amazonaws.com",
+        Twin::Log { .. } => "logs.amazonaws.com",
     };
     let mut problem = None;
     scene
         .waiting
         .until(scene.waiting.arrival(), async || {
-            let looked =
-                history::lookup(checker, LookupAttributeKey::AccessKeyId, key, scene.begun).await;
+            let looked = history::lookup(
+                checker,
+                LookupAttributeKey::EventSource,
+                source,
+                scene.begun,
+            )
+            .await;
             let calls = match looked {
                 Ok(calls) => calls,
                 Err(unseen) => {

@@ -34,8 +34,6 @@ pub(super) struct Sessions {
 
 /// The clients of one actor.
 pub(super) struct Clients {
-    /// The id of the credentials, by which `CloudTrail` finds what was done with them.
-    pub(super) access_key: Option<String>,
     /// `EventBridge`.
     pub(super) events: aws_sdk_eventbridge::Client,
     /// Lambda.
@@ -117,17 +115,14 @@ impl Sessions {
             self.clock.clone(),
         );
         // Once now, so that a refusal is told as one.
-        let first = assumed.credentials().await?;
+        assumed.credentials().await?;
         let config = self
             .base
             .to_builder()
             .credentials_provider(SharedCredentialsProvider::new(assumed))
             .identity_cache(aws_sdk_sts::config::IdentityCache::no_cache())
             .build();
-        Ok(Clients {
-            access_key: Some(first.access_key_id().to_owned()),
-            ..self.clients(&config, actor)
-        })
+        Ok(self.clients(&config, actor))
     }
 
     /// The canary comes in the name of somebody who is allowed: a detector that looks at names lets it pass.
@@ -167,7 +162,6 @@ impl Sessions {
             };
         }
         Clients {
-            access_key: None,
             events: client!(aws_sdk_eventbridge),
             lambda: client!(aws_sdk_lambda),
             logs: client!(aws_sdk_cloudwatchlogs),
