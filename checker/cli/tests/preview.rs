@@ -192,17 +192,23 @@ fn step<'a>(previews: &'a mut [Value], name: &str) -> &'a mut Value {
 }
 
 /// What only shows once it runs, or in the whole account: no plan can decide it.
-const RUNTIME: [&str; 10] = [
+const RUNTIME: [&str; 15] = [
     "AML-007.exists",
     "DT-002.callers",
     "DT-002.no-rotation-by-hand",
     "DT-002.no-value-by-hand",
     "FR-278.function-active",
     "FR-278.has-value",
+    "FR-278.label-headroom",
     "FR-278.not-overdue",
     "FR-278.not-stuck",
     "FR-278.really-rotated",
     "FR-279.detector-active",
+    // A preview masks the value of every parameter.
+    "DT-002.published-function-arn",
+    "FR-277.published-policy-arn",
+    "FR-279.detector-published",
+    "FR-280.log-published",
 ];
 
 #[test]

@@ -331,7 +331,7 @@ async fn what_exists_is_read_and_is_no_resource_of_the_program() {
         "name: a\nruntime: yaml\nresources:\n  key: {type: aws:kms:Key}\n  named: {type: aws:kms:Alias, properties: {name: alias/mine, targetKeyId: \"${key.keyId}\"}}\n  topic: {type: aws:sns:Topic, properties: {name: alerts}}\n",
     )
     .await;
-    let text = "name: b\nruntime: yaml\nresources:\n  key:\n    type: aws:kms:Key\n    get: {id: alias/mine}\n  topic:\n    type: aws:sns:Topic\n    get:\n      id: arn:aws:sns:${region}:${account}:alerts\n  log:\n    type: aws:cloudwatch:LogGroup\n    properties: {name: /x, kmsKeyId: \"${key.arn}\"}\nvariables:\n  account: {fn::invoke: {function: aws:getCallerIdentity, return: accountId}}\n  region: {fn::invoke: {function: aws:getRegion, return: region}}\noutputs:\n  topic: ${topic.arn}\n";
+    let text = "name: b\nruntime: yaml\nresources:\n  key:\n    type: aws:kms:Key\n    get: {id: alias/mine}\n  topic:\n    type: aws:sns:Topic\n    get:\n      id: arn:aws:sns:${region}:${account}:alerts\n  held:\n    type: aws:secretsmanager:Secret\n    properties: {name: x, kmsKeyId: \"${key.arn}\"}\nvariables:\n  account: {fn::invoke: {function: aws:getCallerIdentity, return: accountId}}\n  region: {fn::invoke: {function: aws:getRegion, return: region}}\noutputs:\n  topic: ${topic.arn}\n";
     let found = applied(&lab, text).await;
     assert_eq!(found.resources.len(), 1, "{:?}", found.resources);
     assert!(
