@@ -15,6 +15,7 @@ mod iam;
 mod lab;
 mod lambda;
 mod merge;
+mod permissions;
 mod recorded;
 mod run;
 mod verify;
@@ -60,6 +61,8 @@ enum Command {
     /// Decide, compare and prove over IAM policies, and show who can reach what.
     #[command(subcommand)]
     Iam(iam::Command),
+    /// Print the least-privilege IAM policy that the controls need.
+    Permissions(permissions::Arguments),
     /// Serve the embedded AWS until interrupted.
     Lab(lab::Arguments),
     /// Put the runs of several shards, accounts or regions together.
@@ -97,6 +100,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Controls(command) => controls::controls(&command),
         Command::Faults(arguments) => faults::faults(&arguments, console),
         Command::Iam(command) => iam::iam(&command, console),
+        Command::Permissions(arguments) => permissions::permissions(&arguments, console),
         Command::Lab(arguments) => lab::lab(&arguments, console),
         Command::Merge(arguments) => merge::merged(&arguments, console),
         Command::Lambda(command) => lambda::lambda(&command),

@@ -246,7 +246,7 @@ fn judge_place(catalog: &Catalog, matter: &Matter, asked: Asked) -> Examined {
         target: matter.target,
         finished: matter.finished.unwrap_or_else(Utc::now),
         notes,
-        not_proven: not_proven(matter),
+        not_proven: not_proven(matter, &facts),
         api_calls: aws.calls().counted(),
     };
     let run = judge(catalog, &facts, &setting, about.clone());
@@ -381,7 +381,7 @@ fn lost(observation: Observation) -> Observed {
     }
 }
 
-fn not_proven(matter: &Matter) -> Vec<String> {
+fn not_proven(matter: &Matter, facts: &Facts) -> Vec<String> {
     let mut gaps = Vec::new();
     if matter.target == Target::Aws && matter.loopback {
         gaps.push(
@@ -402,6 +402,19 @@ fn not_proven(matter: &Matter) -> Vec<String> {
             "a preview shows its own stacks: what else the account holds, and what happens once it runs, is not judged"
                 .to_owned(),
         ),
+    }
+    let refused = facts.records().find_map(|record| match &record.observed {
+        Observed {
+            observation: Observation::Simulation(_),
+            outcome: Outcome::Unseen(unseen),
+            ..
+        } => Some(unseen),
+        Observed { .. } => None,
+    });
+    if let Some(unseen) = refused {
+        gaps.push(format!(
+            "AWS's own simulator gave no second opinion on access: {unseen}"
+        ));
     }
     if let Some(shard) = matter.shard {
         gaps.push(format!(

@@ -565,7 +565,7 @@ fn population_name(inspect: &Inspect) -> String {
 }
 
 /// All paths that a check reads.
-fn paths(inspect: &Inspect) -> Vec<String> {
+pub(crate) fn paths(inspect: &Inspect) -> Vec<String> {
     let mut paths = filter_paths(inspect);
     for rule in &inspect.rules {
         paths.extend(rule_paths(rule).map(ToString::to_string));

@@ -13,6 +13,7 @@ mod json;
 pub mod judge;
 pub mod merge;
 pub mod observation;
+pub mod permission;
 pub mod plan;
 pub mod population;
 pub mod probe;

@@ -1,0 +1,311 @@
+//! The printed policy is enough, and every action in it is needed: the built checker runs with exactly that policy against
+//! an embedded AWS of its own, then with one action less.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first thing that is not as it should be"
+)]
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use aws_sdk_secretsmanager::types::{RotationRulesType, Tag};
+use aws_smithy_http_client::Builder;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use serde_json::Value;
+
+const ROLE: &str = "bank-compliance-checker-dev";
+const REGION: &str = "ap-southeast-2";
+
+/// An embedded AWS in a process of its own, stopped at the end.
+struct Lab {
+    process: Child,
+    endpoint: String,
+}
+
+impl Lab {
+    fn start() -> Self {
+        let mut process = checker()
+            .args(["lab", "--port", "0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let endpoint = line
+            .trim()
+            .strip_prefix("export AWS_ENDPOINT_URL=")
+            .unwrap()
+            .to_owned();
+        Self { process, endpoint }
+    }
+
+    /// A configuration with its administrator's credentials, which it did not issue.
+    async fn administrator(&self) -> SdkConfig {
+        aws_config::defaults(aws_config::BehaviorVersion::latest())
+            .http_client(Builder::new().build_http())
+            .endpoint_url(&self.endpoint)
+            .region(Region::new(REGION))
+            .test_credentials()
+            .load()
+            .await
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+fn checker() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_checker"));
+    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
+    command
+}
+
+fn printed(arguments: &[&str]) -> Value {
+    let output = checker()
+        .arg("permissions")
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Every action of a policy.
+fn actions(policy: &Value) -> BTreeSet<String> {
+    policy["Statement"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|statement| statement["Action"].as_array().unwrap())
+        .map(|action| action.as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn without(policy: &Value, action: &str) -> Value {
+    let mut policy = policy.clone();
+    let statements = policy["Statement"].as_array_mut().unwrap();
+    for statement in statements.iter_mut() {
+        let actions = statement["Action"].as_array_mut().unwrap();
+        actions.retain(|known| known != action);
+    }
+    statements.retain(|statement| !statement["Action"].as_array().unwrap().is_empty());
+    policy
+}
+
+/// Gives the checker's role exactly this policy and nothing else.
+async fn grant(iam: &aws_sdk_iam::Client, policy: &Value) {
+    let held = iam.list_role_policies().role_name(ROLE).send().await;
+    for name in held.unwrap().policy_names() {
+        iam.delete_role_policy()
+            .role_name(ROLE)
+            .policy_name(name)
+            .send()
+            .await
+            .unwrap();
+    }
+    iam.put_role_policy()
+        .role_name(ROLE)
+        .policy_name("exactly")
+        .policy_document(policy.to_string())
+        .send()
+        .await
+        .unwrap();
+}
+
+/// A run as the checker's role: the rules that are inconclusive, and whatever else is not passed.
+async fn run(lab: &Lab, sts: &aws_sdk_sts::Client, probes: bool) -> (BTreeSet<String>, Value) {
+    let session = sts
+        .assume_role()
+        .role_arn(format!("arn:aws:iam::647751526084:role/{ROLE}"))
+        .role_session_name("test")
+        .send()
+        .await
+        .unwrap();
+    let credentials = session.credentials().unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let key = out.path().join("key");
+    assert!(
+        Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(&key)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = checker()
+        .args(["run", "--target", "aws", "--stage", "dev", "--genesis"])
+        .args(["--endpoint-url", &lab.endpoint])
+        .arg(if probes { "--probes" } else { "--no-probes" })
+        .arg("--signing-key")
+        .arg(&key)
+        .arg("--out")
+        .arg(out.path().join("runs"))
+        .env("AWS_ACCESS_KEY_ID", credentials.access_key_id())
+        .env("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key())
+        .env("AWS_SESSION_TOKEN", credentials.session_token())
+        .env("AWS_REGION", REGION)
+        .output()
+        .unwrap();
+    let text = std::fs::read_to_string(out.path().join("runs/latest/run.json"))
+        .unwrap_or_else(|_| panic_with(&output));
+    let run: Value = serde_json::from_str(&text).unwrap();
+    let mut inconclusive = BTreeSet::new();
+    for control in run["controls"].as_array().unwrap() {
+        for finding in control["findings"].as_array().unwrap() {
+            if finding["verdict"] == "inconclusive" || finding["verdict"] == "fail" {
+                inconclusive.insert(format!(
+                    "{}.{}",
+                    control["id"].as_str().unwrap(),
+                    finding["assertion"].as_str().unwrap()
+                ));
+            }
+        }
+    }
+    (inconclusive, run)
+}
+
+fn panic_with(output: &std::process::Output) -> String {
+    format!(
+        "{{\"no run\": {:?}}}",
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[tokio::test]
+async fn reading_needs_exactly_what_is_printed() {
+    let lab = Lab::start();
+    let administrator = lab.administrator().await;
+    let iam = aws_sdk_iam::Client::new(&administrator);
+    let sts = aws_sdk_sts::Client::new(&administrator);
+    // A secret whose first rotation is still to come: the list does not say how old its value is.
+    let secrets = aws_sdk_secretsmanager::Client::new(&administrator);
+    secrets
+        .create_secret()
+        .name("bank-app/by-hand")
+        .secret_string("put by a person")
+        .tags(Tag::builder().key("secret_type").value("API_KEY").build())
+        .send()
+        .await
+        .unwrap();
+    secrets
+        .rotate_secret()
+        .secret_id("bank-app/by-hand")
+        .rotation_lambda_arn(format!(
+            "arn:aws:lambda:{REGION}:647751526084:function:bank-secrets-rotation-dev"
+        ))
+        .rotation_rules(
+            RotationRulesType::builder()
+                .automatically_after_days(90)
+                .build(),
+        )
+        .rotate_immediately(false)
+        .send()
+        .await
+        .unwrap();
+
+    let policy = printed(&[]);
+    let before = {
+        let everything = serde_json::json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": ["*"], "Resource": ["*"]}]});
+        grant(&iam, &everything).await;
+        let (_, run) = run(&lab, &sts, false).await;
+        unseen(&run)
+    };
+    grant(&iam, &policy).await;
+    let (_, enough) = run(&lab, &sts, false).await;
+    assert_eq!(unseen(&enough), before, "the printed policy is not enough");
+    for action in actions(&policy) {
+        grant(&iam, &without(&policy, &action)).await;
+        let (_, less) = run(&lab, &sts, false).await;
+        assert!(
+            unseen(&less).is_superset(&before) && unseen(&less) != before,
+            "{action} is not needed"
+        );
+    }
+}
+
+/// What a run could not see: inconclusive findings, and what it says was not proven.
+fn unseen(run: &Value) -> BTreeSet<String> {
+    let gaps = run["not_proven"].as_array().expect("a run");
+    let gaps = gaps.iter().map(ToString::to_string);
+    run["controls"]
+        .as_array()
+        .expect("a run")
+        .iter()
+        .flat_map(|control| {
+            control["findings"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|finding| finding["verdict"] == "inconclusive")
+                .map(|finding| {
+                    format!(
+                        "{}.{} {}",
+                        control["id"].as_str().unwrap(),
+                        finding["assertion"].as_str().unwrap(),
+                        finding["resource"].as_str().unwrap()
+                    )
+                })
+        })
+        .chain(gaps)
+        .collect()
+}
+
+#[tokio::test]
+async fn probing_needs_no_more_than_what_is_printed() {
+    let lab = Lab::start();
+    let administrator = lab.administrator().await;
+    let iam = aws_sdk_iam::Client::new(&administrator);
+    let sts = aws_sdk_sts::Client::new(&administrator);
+    grant(&iam, &printed(&["--probes"])).await;
+    let (wrong, run) = run(&lab, &sts, true).await;
+    assert!(wrong.is_empty(), "{wrong:?}: {:#}", run["notes"]);
+    assert_eq!(run["verdict"], "pass");
+}
+
+/// The nightly role is given what the files beside its program hold.
+#[test]
+fn the_files_of_the_nightly_role_are_what_is_printed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra-pulumi-yaml/ci");
+    for (name, arguments) in [
+        ("permissions.json", &[][..]),
+        ("permissions-probes.json", &["--probes", "--as", "caller"]),
+    ] {
+        let text = format!("{:#}\n", printed(arguments));
+        let file = folder.join(name);
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&file, &text).unwrap();
+        }
+        assert_eq!(
+            std::fs::read_to_string(&file).unwrap_or_default(),
+            text,
+            "{name} is stale: UPDATE=1 cargo test --release --workspace --test permissions"
+        );
+    }
+}
+
+#[test]
+fn no_policy_lets_anyone_read_a_value_that_is_not_a_probes() {
+    for arguments in [&[][..], &["--probes"], &["--probes", "--as", "caller"]] {
+        let policy = printed(arguments);
+        for forbidden in [
+            "secretsmanager:GetSecretValue",
+            "secretsmanager:BatchGetSecretValue",
+            "kms:Decrypt",
+        ] {
+            assert!(!actions(&policy).contains(forbidden), "{arguments:?}");
+        }
+    }
+}
