@@ -140,7 +140,8 @@ fn actions(question: &Observation) -> Vec<&'static str> {
         Observation::Caller
         | Observation::Program
         | Observation::Trace(_)
-        | Observation::ControlPolicies => Vec::new(),
+        | Observation::ControlPolicies
+        | Observation::Plan => Vec::new(),
         Observation::Schedules => vec![question.operation(), "events:ListTargetsByRule"],
         Observation::Authorization
         | Observation::Secrets
