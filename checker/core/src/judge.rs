@@ -176,11 +176,15 @@ fn judge_access(
     target: Target,
 ) -> (Vec<Finding>, Vec<ReachPath>) {
     let bindings = populations.common(control);
-    let unseen = match &populations.everyone {
-        Ok(everyone) => {
+    // Without the account's number no ARN of a rule can be compared: nobody is then known to be allowed, or not.
+    let nameless = populations.setting.account.is_empty();
+    let caller = populations.facts.get(&Observation::Caller).err();
+    let unseen = match (&populations.everyone, caller) {
+        (Ok(_), Some(unseen)) if nameless => unseen,
+        (Ok(everyone), _) => {
             return everyone.judge(&control.id, iam, &bindings, populations.facts, target);
         }
-        Err(unseen) => unseen,
+        (Err(unseen), _) => unseen.clone(),
     };
     let findings = iam
         .rules
