@@ -8,6 +8,7 @@ use crate::console::{Console, LogFormat, data};
 use crate::failure::Failure;
 
 mod clean;
+mod control_tests;
 mod controls;
 mod faults;
 mod gate;

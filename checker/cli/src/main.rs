@@ -6,6 +6,7 @@
 mod aws;
 mod command;
 mod console;
+mod declaration;
 mod examination;
 mod failure;
 mod fault;

@@ -17,6 +17,7 @@ use checker_lab::program::{Applied, ApplyError, ApplyOptions, Program, ProgramEr
 use checker_lab::{Fault, Lab, LabOptions, Replacement};
 
 use crate::aws::{Aws, Clock, Patience};
+use crate::declaration;
 use crate::failure::Failure;
 use crate::preview::left_open;
 
@@ -84,6 +85,8 @@ pub(crate) struct LabSetup {
     pub(crate) replace: Vec<Replacement>,
     /// The program that serves functions that are not built; otherwise this one.
     pub(crate) stand_in: Option<PathBuf>,
+    /// Begins rotations and never carries them out.
+    pub(crate) still: bool,
 }
 
 impl Subject {
@@ -111,6 +114,7 @@ impl Subject {
         let mut gaps = Vec::new();
         let mut function = None;
         let mut names = Vec::new();
+        let mut made = Vec::new();
         for part in programs {
             let stand_in = setup.stand_in.clone().or(std::env::current_exe().ok());
             let applied = apply_to(lab.account(), &lab.sdk_config(), part, stand_in).await?;
@@ -119,6 +123,7 @@ impl Subject {
             gaps.extend(applied.gaps.clone());
             function = rotation_function(&applied, &setup.stage).or(function);
             names.extend(function_names(&applied));
+            made.push(applied);
         }
         for replacement in &setup.replace {
             notes.push(replaced(replacement, &names)?);
@@ -137,7 +142,7 @@ impl Subject {
         Ok(Self {
             target: Target::Lab,
             config: Patience::LAB.applied(lab.sdk_config()),
-            program: observed(programs, &arns),
+            program: observed(programs, &arns, &made),
             plan: (!gaps.is_empty()).then(|| left_open(&gaps, &[], false)),
             notes,
             control_policies: None,
@@ -250,6 +255,7 @@ async fn lab_for(setup: &LabSetup, program: Option<&Program>) -> Result<Lab, Fai
             .and_then(Program::region)
             .map_or(defaults.region, str::to_owned),
         faults: Vec::new(),
+        still: setup.still,
     })
     .await
     .map_err(|error| Failure::Broken(format!("failed to {error}")))
@@ -436,10 +442,11 @@ fn observed_if_there(program: &Path, stage: &str) -> Result<Observed, Failure> {
         });
     }
     let program = Program::load(program, stage).map_err(|errors| wrong(&errors))?;
-    Ok(observed(&[Arc::new(program)], &Arns::new()))
+    Ok(observed(&[Arc::new(program)], &Arns::new(), &[]))
 }
 
-fn observed(programs: &[Arc<Program>], arns: &Arns) -> Observed {
+/// The programs as an answer; what is known only once they are applied comes from there.
+fn observed(programs: &[Arc<Program>], arns: &Arns, applied: &[Applied]) -> Observed {
     let values = programs
         .iter()
         .flat_map(|program| program.secret_values())
@@ -453,15 +460,23 @@ fn observed(programs: &[Arc<Program>], arns: &Arns) -> Observed {
     let declared = programs
         .iter()
         .flat_map(|program| {
-            program.resources().iter().map(|resource| DeclaredResource {
-                program: program.name().to_owned(),
-                name: resource.name.clone(),
-                kind: resource.kind.clone(),
-                place: format!("{}:{}", program.path(), resource.position),
-                tags: program.tags(resource),
-                arn: arns
-                    .get(&format!("program:{}/{}", program.name(), resource.name))
-                    .cloned(),
+            let made = applied.iter().find(|made| made.program == program.name());
+            program.resources().iter().map(move |resource| {
+                let inputs = made
+                    .and_then(|made| made.resources.iter().find(|it| it.name == resource.name))
+                    .map_or(&resource.inputs, |made| &made.inputs);
+                DeclaredResource {
+                    program: program.name().to_owned(),
+                    name: resource.name.clone(),
+                    kind: resource.kind.clone(),
+                    place: format!("{}:{}", program.path(), resource.position),
+                    tags: program.tags(resource),
+                    settings: declaration::settings(&resource.kind, inputs),
+                    policies: declaration::policies(inputs),
+                    arn: arns
+                        .get(&format!("program:{}/{}", program.name(), resource.name))
+                        .cloned(),
+                }
             })
         })
         .collect();

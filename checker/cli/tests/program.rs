@@ -61,6 +61,7 @@ fn main() {
         downstream,
     ));
     trials.push(Trial::test("the broken example shows failing", broken));
+    trials.push(Trial::test("named faults are killed", named_faults));
     for case in cases() {
         trials.push(Trial::test(format!("changed::{}", case.name), move || {
             changed(&case)
@@ -185,6 +186,36 @@ fn broken() -> Result<(), Failed> {
         None => Ok(()),
         Some(rule) => Err(failed(&format!("{rule} does not fail"), &output)),
     }
+}
+
+/// The faults that the bank named, each with the rule that must notice it.
+fn named_faults() -> Result<(), Failed> {
+    let named: std::collections::BTreeMap<String, String> =
+        serde_json::from_value(read(&here("tests/data/named-faults.json"))).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let ids: Vec<&str> = named.keys().map(String::as_str).collect();
+    let ids = ids.join(",");
+    let folder = out.path().to_str().unwrap();
+    let arguments = [
+        "faults", "--only", &ids, "--format", "json", "--out", folder,
+    ];
+    let output = checker(&arguments, &repository());
+    if output.status.code() != Some(0) {
+        return Err(failed("a named fault survives", &output));
+    }
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let faults = report["faults"].as_array().unwrap();
+    if faults.len() != named.len() {
+        return Err(failed("not every named fault was planted", &output));
+    }
+    for fault in faults {
+        let rule = &named[fault["id"].as_str().unwrap()];
+        let killed = fault["killed_by"].as_array().unwrap();
+        if fault["outcome"] != "killed" || !killed.iter().any(|by| by == rule.as_str()) {
+            return Err(Failed::from(format!("{rule} does not notice: {fault}")));
+        }
+    }
+    Ok(())
 }
 
 /// Keeps the facts of a run for the tests of the core.

@@ -527,7 +527,7 @@ impl Noun {
             Self::Functions => function::items(facts, setting, reads),
             Self::Program => program::items(facts),
             Self::Calls => call::items(facts, setting),
-            Self::Declarations => declaration::items(facts),
+            Self::Declarations => declaration::items(facts, setting),
             Self::Environments => environment::items(facts),
             Self::Keys => key::items(facts, setting, reads),
             Self::Outputs => Ok(output::items(facts, setting, reads)),

@@ -36,6 +36,8 @@ pub struct LabOptions {
     pub faults: Vec<Fault>,
     /// Functions whose process is another executable than their own code.
     pub replace: Vec<Replacement>,
+    /// Begins rotations and never carries them out: for questions that no rotation can change.
+    pub still: bool,
 }
 
 /// A running embedded AWS. Dropping it stops it.
@@ -83,6 +85,7 @@ impl Default for LabOptions {
             clock: None,
             faults: Vec::new(),
             replace: Vec::new(),
+            still: false,
         }
     }
 }
@@ -109,7 +112,9 @@ impl Lab {
         };
         let clock = Clock::starting(options.clock.unwrap_or_else(Utc::now));
         let runtime = tokio::runtime::Handle::current();
-        let shared = Arc::new(Shared::new(world, clock, host, runtime));
+        let mut shared = Shared::new(world, clock, host, runtime);
+        shared.still = options.still;
+        let shared = Arc::new(shared);
         shared.endpoint.get_or_init(|| format!("http://{address}"));
         for fault in options.faults {
             shared.faults.plant(fault);

@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) host: Host,
     /// `http://127.0.0.1:<port>`, known once the server listens.
     pub(crate) endpoint: OnceLock<String>,
+    /// Whether rotations are begun and never carried out.
+    pub(crate) still: bool,
     world: Mutex<World>,
     in_flight: watch::Sender<usize>,
     runtime: Handle,
@@ -43,6 +45,7 @@ impl Shared {
             faults: Faults::default(),
             host,
             endpoint: OnceLock::new(),
+            still: false,
             world: Mutex::new(world),
             in_flight: watch::Sender::new(0),
             runtime,
@@ -114,6 +117,7 @@ impl Shared {
             Later::Invoke(invoke) => {
                 self.spawn(async move { crate::lambda::asynchronous::run(shared, invoke).await });
             }
+            Later::Rotate(_) if self.still => {}
             Later::Rotate(rotation) => {
                 self.spawn(async move { crate::rotation::run(shared, rotation).await });
             }

@@ -4,13 +4,14 @@ use aws_sdk_lambda::operation::RequestId as _;
 use aws_sdk_lambda::operation::get_function_event_invoke_config::GetFunctionEventInvokeConfigError;
 use checker_core::observation::Answer;
 use checker_core::observation::answer::Function;
-use checker_core::observation::environment::{FunctionEnvironment, Variable};
+use checker_core::observation::environment::{FunctionEnvironment, Variable, reference};
 
 use super::page::{Page, confirmed};
 use super::unseen::{incomplete, unseen};
 use super::{Aws, Seen};
 
-/// `GetFunction`. Values of environment variables are dropped here; only their names are kept.
+/// `GetFunction`. Values of environment variables are dropped here; only their names are kept, and of the detector's
+/// settings the names of things that they refer to.
 pub(super) async fn function(aws: &Aws, name: &str) -> Seen {
     let operation = "lambda:GetFunction";
     let output = match aws.lambda.get_function().function_name(name).send().await {
@@ -38,6 +39,13 @@ pub(super) async fn function(aws: &Aws, name: &str) -> Seen {
         .map(|variables| variables.keys().cloned().collect())
         .unwrap_or_default();
     names.sort();
+    let references = found
+        .environment()
+        .and_then(|environment| environment.variables())
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((name.clone(), reference(name, value)?)))
+        .collect();
     let function = Function {
         arn: text(found.function_arn(), "FunctionArn")?,
         name: text(found.function_name(), "FunctionName")?,
@@ -59,6 +67,7 @@ pub(super) async fn function(aws: &Aws, name: &str) -> Seen {
         timeout: i64::from(found.timeout().unwrap_or_default()),
         role_arn: text(found.role(), "Role")?,
         environment_names: names,
+        references,
     };
     Ok((
         Answer::Function(Some(function)),

@@ -9,6 +9,7 @@ use checker_core::population;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
+use super::control_tests;
 use crate::console::data;
 use crate::failure::Failure;
 use crate::store;
@@ -30,6 +31,8 @@ pub(super) enum Command {
         #[command(flatten)]
         folder: Folder,
     },
+    /// Run the tests in the control files, and show that each rule is held in place by some test.
+    Test(List),
     /// Print the JSON Schema of control files.
     Schema,
     /// Write the baseline: controls, parameters and waivers as they are now, for approval.
@@ -118,6 +121,10 @@ pub(super) fn controls(command: &Command) -> Result<u8, Failure> {
                 Failure::Broken(format!("failed to write `{}`: {error}", path.display()))
             })?;
             data(&format!("{}\n", path.display()));
+        }
+        Command::Test(list) => {
+            let catalog = load(&list.folder.controls, &list.folder.stage, &[])?;
+            return control_tests::test(&catalog, &list.folder.controls, list.format);
         }
         Command::Schema => data(&control_schema()),
         Command::Page { folder } => {

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use super::controls;
 use crate::console::{Console, data};
 use crate::failure::Failure;
-use crate::fault::{Bench, Fault, Hand, Remarks, Trial, faults_of};
+use crate::fault::{Bench, Fault, Hand, Remarks, Trial, faults_of, faulty_functions};
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -118,6 +118,12 @@ fn all(bench: &Bench, remarks: &Remarks) -> Vec<Fault> {
         faults.extend(faults_of(written, index, prefix));
         faults.extend(remarks.more(folder, &Hand::new(written, index, prefix)));
     }
+    if let Some(written) = bench.written().last() {
+        faults.extend(faulty_functions(
+            &written.path(ProgramFile::Program),
+            bench.stage(),
+        ));
+    }
     faults.sort_by(|left, right| left.id.cmp(&right.id));
     faults
 }
@@ -206,8 +212,10 @@ async fn try_all(
             && let Some(fault) = open.pop_front()
         {
             let bench = Arc::clone(&bench);
+            // What a reviewer has answered for isn't acted on again, unless everything is.
+            let probe = bench.whole || remarks.reason(&fault.id).is_none();
             running.spawn(async move {
-                let trial = bench.trial(&fault).await;
+                let trial = bench.trial(&fault, probe).await;
                 (fault, trial)
             });
         }

@@ -58,6 +58,7 @@ pub(super) fn lab(arguments: &Arguments, console: Console) -> Result<u8, Failure
         faults: arguments.fault.clone(),
         replace: arguments.lab_function.clone(),
         stand_in: None,
+        still: false,
     };
     runtime()?.block_on(async {
         if let Some(endpoint) = &arguments.onto {

@@ -12,6 +12,8 @@ use checker_core::observation::Facts;
 use checker_core::plan;
 use checker_core::population::Setting;
 
+use super::Fault;
+
 /// What each check of a catalogue reads.
 pub(super) struct Selection {
     /// Services that a check reads, by control and check.
@@ -39,7 +41,8 @@ impl Selection {
     }
 
     /// The checks that read something of these types of resources; all of them where the types aren't known.
-    pub(super) fn of(&self, catalog: &Catalog, touches: &BTreeSet<String>) -> Catalog {
+    pub(super) fn of(&self, catalog: &Catalog, fault: &Fault) -> Catalog {
+        let touches = &fault.touches;
         if touches.is_empty() {
             return catalog.clone();
         }
@@ -47,6 +50,11 @@ impl Selection {
             .iter()
             .flat_map(|kind| shows_in(kind))
             .copied()
+            .collect();
+        // Where no rotation can come out otherwise, a role changes nothing about secrets.
+        let touched: BTreeSet<&str> = touched
+            .into_iter()
+            .filter(|service| fault.rotates || !matches!(*service, "secretsmanager" | "cloudtrail"))
             .collect();
         let mut selected = catalog.clone();
         for control in &mut selected.controls {

@@ -19,6 +19,8 @@ pub(super) struct Sheet<'a> {
     pub(super) document: Value,
     /// What refers to a resource or variable, directly.
     referrers: BTreeMap<String, BTreeSet<String>>,
+    /// What the outcome of a rotation depends on.
+    cone: BTreeSet<String>,
     faults: BTreeMap<String, Fault>,
 }
 
@@ -66,6 +68,8 @@ impl<'a> Hand<'a> {
             what: what.to_owned(),
             place: self.0.place(first),
             program: self.0.program,
+            rotates: self.0.rotates("", &edits),
+            behaviour: None,
             touches: self.0.touched("", &edits),
             edits,
         })
@@ -83,11 +87,13 @@ pub(crate) fn faults_of(written: &Written, program: usize, prefix: &str) -> Vec<
 impl<'a> Sheet<'a> {
     fn new(written: &'a Written, program: usize, prefix: &'a str) -> Self {
         let document = written.value(ProgramFile::Program);
+        let referrers = referrers(&document);
         Self {
             written,
             program,
             prefix,
-            referrers: referrers(&document),
+            cone: cone(&document, &referrers),
+            referrers,
             document,
             faults: BTreeMap::new(),
         }
@@ -110,6 +116,8 @@ impl<'a> Sheet<'a> {
             what: draft.what,
             place,
             program: self.program,
+            rotates: self.rotates(draft.name, &draft.edits),
+            behaviour: None,
             touches: self.touched(draft.name, &draft.edits),
             edits: draft.edits,
         };
@@ -168,11 +176,8 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    /// Types of everything that an edit changes, or that depends on what it changes.
-    fn touched(&self, name: &str, edits: &[Edit]) -> BTreeSet<String> {
-        if edits.iter().any(|edit| edit.file == ProgramFile::Stage) {
-            return BTreeSet::new();
-        }
+    /// The names of everything that an edit changes, or that depends on what it changes.
+    fn changed(&self, name: &str, edits: &[Edit]) -> BTreeSet<String> {
         let mut names = BTreeSet::from([name.to_owned()]);
         names.extend(edits.iter().filter_map(|edit| edited(&edit.at)));
         let mut open: Vec<String> = names.iter().cloned().collect();
@@ -183,6 +188,25 @@ impl<'a> Sheet<'a> {
                 }
             }
         }
+        names
+    }
+
+    /// Whether a rotation may come out otherwise: by what it depends on, or by a key, a secret or a function.
+    fn rotates(&self, name: &str, edits: &[Edit]) -> bool {
+        let touched = self.touched(name, edits);
+        touched.is_empty()
+            || ["aws:kms:", "aws:lambda:", "aws:secretsmanager:"]
+                .iter()
+                .any(|service| touched.iter().any(|kind| kind.starts_with(service)))
+            || !self.changed(name, edits).is_disjoint(&self.cone)
+    }
+
+    /// Types of everything that an edit changes, or that depends on what it changes.
+    fn touched(&self, name: &str, edits: &[Edit]) -> BTreeSet<String> {
+        if edits.iter().any(|edit| edit.file == ProgramFile::Stage) {
+            return BTreeSet::new();
+        }
+        let names = self.changed(name, edits);
         let mut touched: BTreeSet<String> = names
             .iter()
             .filter_map(|name| self.kind(name).map(str::to_owned))
@@ -251,6 +275,38 @@ pub(super) fn texts<'v>(value: &'v Value, pointer: &str, found: &mut Vec<(String
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Rotations, all that they refer to, and the policies of the roles among that.
+fn cone(document: &Value, referrers: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
+    let kind = |name: &str| {
+        document
+            .get("resources")
+            .and_then(|resources| resources.get(name)?.get("type")?.as_str())
+            .unwrap_or_default()
+    };
+    let resources = document.get("resources").and_then(Value::as_object);
+    let mut cone: BTreeSet<String> = resources
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.clone())
+        .filter(|name| kind(name) == "aws:secretsmanager:SecretRotation")
+        .collect();
+    loop {
+        let before = cone.len();
+        for (name, by) in referrers {
+            if !cone.is_disjoint(by) {
+                cone.insert(name.clone());
+            }
+            if cone.contains(name) && kind(name) == "aws:iam:Role" {
+                let policies = by.iter().filter(|it| kind(it).starts_with("aws:iam:"));
+                cone.extend(policies.cloned());
+            }
+        }
+        if cone.len() == before {
+            return cone;
+        }
     }
 }
 

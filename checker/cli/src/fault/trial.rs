@@ -8,9 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use checker_core::control::Catalog;
+use checker_core::control::Check;
 use checker_core::observation::Time;
 use checker_core::run::Run;
 use checker_core::verdict::Verdict;
+use checker_lab::Replacement;
 use checker_lab::program::{EditError, Program, Written};
 use chrono::Utc;
 
@@ -108,6 +110,11 @@ impl Bench {
         &self.written
     }
 
+    /// The stage.
+    pub(crate) fn stage(&self) -> &str {
+        &self.stage
+    }
+
     /// The digests of the control files.
     pub(crate) fn controls(&self) -> Vec<&str> {
         self.catalog
@@ -117,8 +124,8 @@ impl Bench {
             .collect()
     }
 
-    /// Tries one fault.
-    pub(crate) async fn trial(&self, fault: &Fault) -> Result<Trial, Failure> {
+    /// Tries one fault; with `probe`, by acting as well where looking has shown nothing.
+    pub(crate) async fn trial(&self, fault: &Fault, probe: bool) -> Result<Trial, Failure> {
         let mut programs = self.programs.clone();
         if let Some((program, written)) = programs
             .get_mut(fault.program)
@@ -137,34 +144,67 @@ impl Bench {
                 }
             }
         }
-        let subject = match Subject::applied(&programs, &setup(&self.stage, self.clock)).await {
-            Ok(subject) => subject,
-            Err(refused @ Failure::Files(_)) => return Ok(Trial::Refused(first(&refused))),
-            Err(failure) => return Err(failure),
-        };
         let catalog = if self.whole {
             self.catalog.clone()
         } else {
-            self.selection.of(&self.catalog, &fault.touches)
+            self.selection.of(&self.catalog, fault)
         };
-        let question = Question {
-            stage: &self.stage,
-            now: None,
-            probes: false,
-            shard: None,
+        let still = !self.whole && !fault.rotates;
+        let run = match self.judged(fault, &programs, &catalog, still, false).await {
+            Ok(run) => run,
+            Err(refused @ Failure::Files(_)) => return Ok(Trial::Refused(first(&refused))),
+            Err(failure) => return Err(failure),
         };
-        let Examined { run, .. } = examine(&catalog, &subject, &question, Console::silent()).await;
-        if let Some(lab) = subject.lab {
-            lab.stop().await;
+        let mut failed = with(&run, Verdict::Fail);
+        let probes = only_probes(&catalog);
+        if failed.is_empty() && probe && !probes.controls.is_empty() {
+            let run = self.judged(fault, &programs, &probes, false, true).await?;
+            failed = with(&run, Verdict::Fail);
         }
         let inconclusive = with(&run, Verdict::Inconclusive)
             .difference(&self.inconclusive)
             .cloned()
             .collect();
         Ok(Trial::Judged {
-            failed: with(&run, Verdict::Fail),
+            failed,
             inconclusive,
         })
+    }
+
+    /// Applies the programs to an embedded AWS of their own and judges them.
+    async fn judged(
+        &self,
+        fault: &Fault,
+        programs: &[Arc<Program>],
+        catalog: &Catalog,
+        still: bool,
+        probes: bool,
+    ) -> Result<Run, Failure> {
+        let mut setup = setup(&self.stage, self.clock);
+        setup.still = still;
+        setup.replace = fault
+            .behaviour
+            .iter()
+            .filter_map(|(function, behaviour)| {
+                Some(Replacement {
+                    function: function.clone(),
+                    executable: super::faulty_function()?,
+                    arguments: vec![behaviour.clone()],
+                })
+            })
+            .collect();
+        let subject = Subject::applied(programs, &setup).await?;
+        let question = Question {
+            stage: &self.stage,
+            now: None,
+            probes,
+            shard: None,
+        };
+        let Examined { run, .. } = examine(catalog, &subject, &question, Console::silent()).await;
+        if let Some(lab) = subject.lab {
+            lab.stop().await;
+        }
+        Ok(run)
     }
 
     /// Where progress is shown.
@@ -179,6 +219,18 @@ fn setup(stage: &str, clock: Time) -> LabSetup {
         clock: Some(clock),
         ..LabSetup::default()
     }
+}
+
+/// A catalogue of nothing but probes.
+fn only_probes(catalog: &Catalog) -> Catalog {
+    let mut probes = catalog.clone();
+    for control in &mut probes.controls {
+        control
+            .checks
+            .retain(|check| matches!(check, Check::Probe(_)));
+    }
+    probes.controls.retain(|control| !control.checks.is_empty());
+    probes
 }
 
 /// The first line of what is wrong.

@@ -89,7 +89,11 @@ impl Prover<'_> {
             .vocabulary
             .scope(&parameter::ty(written.parameters.as_ref()));
         let checks = self.checks(&written.checks, &scope);
-        let rules: BTreeSet<&str> = checks.iter().flat_map(Check::rule_ids).collect();
+        // A test may also say what becomes of a population, under the id of its check.
+        let rules: BTreeSet<&str> = checks
+            .iter()
+            .flat_map(|check| check.rule_ids().into_iter().chain([check.id()]))
+            .collect();
         let tests = written
             .tests
             .iter()

@@ -289,6 +289,9 @@ pub struct Function {
     pub role_arn: String,
     /// Names of its environment variables.
     pub environment_names: Vec<String>,
+    /// Settings of the anomaly detector by name, see [`super::environment::reference`]; no other value is kept.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub references: BTreeMap<String, String>,
 }
 
 /// The program under check, as far as rules read it.
@@ -322,6 +325,12 @@ pub struct DeclaredResource {
     /// The ARN that it got in the lab, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arn: Option<String>,
+    /// Its settings by dotted path, of types whose settings can't hold a secret.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
+    /// The policies that stand in it, by property; what is known only once it is deployed is `None`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub policies: BTreeMap<String, Option<String>>,
 }
 
 /// What is judged before it is deployed, and what of it is not known yet.

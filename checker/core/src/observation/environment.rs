@@ -72,6 +72,38 @@ const CREDENTIAL_PREFIXES: &[&str] = &[
     "eyJ",
 ];
 
+/// Variables of the anomaly detector that say whom it watches and where it reports.
+const REFERENCES: &[&str] = &[
+    "ACCESS_LOG_GROUP",
+    "ALERT_TOPIC_ARN",
+    "ALLOWED_ROLE_PATTERNS",
+    "CANARY_ROLE_ARN",
+    "CANARY_SECRET",
+    "ROTATION_ROLE_ARN",
+];
+
+/// What stands for a part of a value that names nothing: it is not kept.
+pub const NO_NAME: &str = "(no name)";
+
+/// The value of a variable that holds nothing but names of things: ARNs and paths, separated by commas. A part that
+/// is neither becomes [`NO_NAME`]; a variable of another name has no value here.
+pub fn reference(name: &str, value: &str) -> Option<String> {
+    let names = |part: &str| part.is_empty() || (!is_literal(part) && is_name(part));
+    REFERENCES.contains(&name).then(|| {
+        value
+            .split(',')
+            .map(|part| if names(part) { part } else { NO_NAME })
+            .collect::<Vec<_>>()
+            .join(",")
+    })
+}
+
+/// An ARN, with or without wildcards and with or without a path behind `=`, or a path.
+fn is_name(text: &str) -> bool {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:*?+=@".contains(letter);
+    text.len() <= 512 && text.chars().all(plain) && (text.starts_with("arn:aws") || is_path(text))
+}
+
 impl Variable {
     /// What is kept of a variable; the value is dropped.
     pub fn of(name: &str, value: &str) -> Self {
@@ -193,6 +225,28 @@ mod tests {
         check("DATABASE_URL", "postgres://db.example/app", false);
         check("KEYBOARD", "qwertz-qwertz", false);
         check("SECRETARY", "Jane Doe", false);
+    }
+
+    #[test]
+    fn only_names_are_kept_of_a_setting() {
+        let role = "arn:aws:iam::647751526084:role/bank-x-dev=bank-app/";
+        let check = |name: &str, value: &str, expected: Option<&str>| {
+            assert_eq!(reference(name, value).as_deref(), expected, "{name}");
+        };
+        check("ALLOWED_ROLE_PATTERNS", role, Some(role));
+        check("ALLOWED_ROLE_PATTERNS", "", Some(""));
+        check(
+            "ALLOWED_ROLE_PATTERNS",
+            &format!("{role},hunter2"),
+            Some(&format!("{role},{NO_NAME}")),
+        );
+        check("ALLOWED_ROLE_PATTERNS", "*", Some(NO_NAME));
+        check(
+            "ACCESS_LOG_GROUP",
+            "/aws/secretsmanager/bank-access-dev",
+            Some("/aws/secretsmanager/bank-access-dev"),
+        );
+        check("DB_PASSWORD", "arn:aws:x", None);
     }
 
     #[test]

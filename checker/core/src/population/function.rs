@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::policy::local;
 use super::secret::is_managed;
 use super::{Item, Reads, Setting, mismatch, resource_policy};
 use crate::expression::types::Known;
@@ -28,6 +29,10 @@ crate::facts! {
         pub state: Known<String>,
         /// Its runtime.
         pub runtime: Known<String>,
+        /// The role that it runs with, such as `role/name`.
+        pub role: Known<String>,
+        /// How many seconds it may take.
+        pub timeout: Known<i64>,
         /// Whether Secrets Manager may invoke it.
         pub rotation_permission: Known<RotationPermission>,
     }
@@ -64,6 +69,8 @@ fn item(arn: &str, facts: &Facts, setting: &Setting, reads: &Reads) -> Item {
         ("lambda.exists", Observation::Function(arn.to_owned())),
         ("lambda.state", Observation::Function(arn.to_owned())),
         ("lambda.runtime", Observation::Function(arn.to_owned())),
+        ("lambda.role", Observation::Function(arn.to_owned())),
+        ("lambda.timeout", Observation::Function(arn.to_owned())),
         (
             "lambda.rotation_permission",
             Observation::FunctionPolicy(arn.to_owned()),
@@ -92,6 +99,12 @@ fn view(arn: &str, facts: &Facts, setting: &Setting) -> Function {
         },
         state: of(|function| function.state.clone()),
         runtime: of(|function| function.runtime.clone()),
+        role: of(|function| local(&function.role_arn).to_owned()),
+        timeout: match &seen {
+            Ok(Some(function)) => Known::Known(function.timeout),
+            Ok(None) => Known::Unknown("the function does not exist".to_owned()),
+            Err(unseen) => Known::Unknown(unseen.to_string()),
+        },
         rotation_permission: permission(arn, facts, setting),
     }
 }

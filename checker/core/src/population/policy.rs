@@ -26,6 +26,10 @@ crate::facts! {
         pub denies_other_names: Known<bool>,
         /// Whether it denies writing parameters below the namespace's shadow, such as `/bank-secrets/`.
         pub denies_shadow_parameters: Known<bool>,
+        /// Whether it denies giving a secret a policy that lets everyone in.
+        pub denies_public_policies: Known<bool>,
+        /// Whether it denies encrypting a parameter, but for those below the stage's tree `encrypted`.
+        pub denies_encrypted_parameters: Known<bool>,
     }
 }
 
@@ -89,6 +93,8 @@ fn missing(name: &str, setting: &Setting) -> Policy {
         undenied: Known::Unknown(absent()),
         denies_other_names: Known::Unknown(absent()),
         denies_shadow_parameters: Known::Unknown(absent()),
+        denies_public_policies: Known::Unknown(absent()),
+        denies_encrypted_parameters: Known::Unknown(absent()),
     }
 }
 
@@ -151,7 +157,45 @@ fn view(policy: &ManagedPolicy, all: &Authorization, setting: &Setting) -> Polic
                 && grant::names_action(statement, "ssm:PutParameter")
                 && grant::names_resource(statement, &parameter)
         }),
+        denies_public_policies: holds(&denies_public_policies),
+        denies_encrypted_parameters: holds(&|statement| {
+            denies_encrypted_parameters(statement, account, &setting.stage)
+        }),
     }
+}
+
+/// Whether a statement speaks of everything there is.
+fn of_everything(statement: &serde_json::Value) -> bool {
+    statement.get("Resource").map(resource_policy::texts) == Some(vec!["*".to_owned()])
+}
+
+fn denies_public_policies(statement: &serde_json::Value) -> bool {
+    let asked = ["Bool", "BoolIfExists"].iter().any(|operator| {
+        grant::condition(statement, operator, "secretsmanager:BlockPublicPolicy") == ["false"]
+    });
+    grant::denies(statement)
+        && grant::names_action(statement, "secretsmanager:PutResourcePolicy")
+        && of_everything(statement)
+        && asked
+        && conditions(statement) == 1
+}
+
+fn denies_encrypted_parameters(statement: &serde_json::Value, account: &str, stage: &str) -> bool {
+    let spared = grant::condition(
+        statement,
+        "StringNotLike",
+        "kms:EncryptionContext:PARAMETER_ARN",
+    );
+    let tree = format!(":{account}:parameter/bank/{stage}/encrypted/");
+    grant::denies(statement)
+        && ["kms:Encrypt", "kms:GenerateDataKey"]
+            .iter()
+            .all(|action| grant::names_action(statement, action))
+        && of_everything(statement)
+        && grant::condition(statement, "StringLike", "kms:ViaService") == ["ssm.*.amazonaws.com"]
+        && !spared.is_empty()
+        && spared.iter().all(|arn| arn.contains(&tree))
+        && conditions(statement) == 2
 }
 
 fn attached_to(policy: &ManagedPolicy, all: &Authorization) -> Vec<String> {

@@ -21,6 +21,10 @@ crate::facts! {
         pub boundary: Option<String>,
         /// Statements of its policies, own, attached and of its groups, that allow reading the value of any secret whatever its name.
         pub wildcard_reads: Known<Vec<String>>,
+        /// Principals outside the account that its trust policy lets in, and everyone.
+        pub trusts_outside: Known<Vec<String>>,
+        /// Statements of its trust policy that let the whole account in without demanding a second factor.
+        pub trusts_without_mfa: Known<Vec<String>>,
     }
 }
 
@@ -58,7 +62,49 @@ fn view(listed: &Listed, all: &Authorization, setting: &Setting) -> Principal {
             Ok(found) => Known::Known(found),
             Err(reason) => Known::Unknown(reason),
         },
+        trusts_outside: trust(listed, |text| {
+            resource_policy::outside(text, &setting.account)
+        }),
+        trusts_without_mfa: trust(listed, |text| without_mfa(text, &setting.account)),
     }
+}
+
+/// What is read in a trust policy; a user has none, and nobody can assume it.
+fn trust(
+    listed: &Listed,
+    reading: impl Fn(&str) -> Result<Vec<String>, String>,
+) -> Known<Vec<String>> {
+    match listed.trust.as_deref().map(reading) {
+        None => Known::Known(Vec::new()),
+        Some(Ok(found)) => Known::Known(found),
+        Some(Err(reason)) => Known::Unknown(format!("trust policy: {reason}")),
+    }
+}
+
+/// Statements that let the account as a whole in, which is everyone whose own policy says so, without a demand for
+/// a second factor that also holds when nothing is said of one.
+fn without_mfa(text: &str, account: &str) -> Result<Vec<String>, String> {
+    let root = format!("arn:aws:iam::{account}:root");
+    let statements = resource_policy::statements(text)?;
+    Ok(statements
+        .iter()
+        .enumerate()
+        .filter(|(_, statement)| {
+            let who = statement.get("Principal");
+            let named = who
+                .and_then(|who| who.get("AWS"))
+                .or(who)
+                .map(resource_policy::texts)
+                .unwrap_or_default();
+            let demanded = grant::condition(statement, "Bool", "aws:MultiFactorAuthPresent");
+            grant::allows(statement)
+                && named
+                    .iter()
+                    .any(|who| *who == root || who == account || who == "*")
+                && demanded != ["true"]
+        })
+        .map(|(place, statement)| grant::label(statement, place + 1))
+        .collect())
 }
 
 /// `policy#statement` of every statement that allows it.

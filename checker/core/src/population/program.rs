@@ -1,5 +1,7 @@
 //! The program under check as one item.
 
+use std::collections::BTreeMap;
+
 use super::{Item, mismatch};
 use crate::observation::{Answer, Facts, Observation, Unseen};
 
@@ -14,6 +16,16 @@ crate::facts! {
         pub place: String,
     }
 
+    /// A resource that a program declares.
+    pub struct Declared {
+        /// Its name in the program.
+        pub name: String,
+        /// Its type token, such as `aws:kms/key:Key`.
+        pub kind: String,
+        /// Its settings by dotted path, of types whose settings can't hold a secret.
+        pub settings: BTreeMap<String, String>,
+    }
+
     /// The program under check, evaluated for the stage.
     pub struct Program {
         /// Its name.
@@ -22,6 +34,8 @@ crate::facts! {
         pub resources: i64,
         /// Places that hold a secret's value; the values are not kept.
         pub values: Vec<Value>,
+        /// Every resource that it declares.
+        pub declared: Vec<Declared>,
     }
 }
 
@@ -40,6 +54,15 @@ pub(super) fn items(facts: &Facts) -> Result<Vec<Item>, Unseen> {
                 resource: value.resource.clone(),
                 property: value.property.clone(),
                 place: value.place.clone(),
+            })
+            .collect(),
+        declared: seen
+            .declared
+            .iter()
+            .map(|declared| Declared {
+                name: declared.name.clone(),
+                kind: declared.kind.clone(),
+                settings: declared.settings.clone(),
             })
             .collect(),
     };
