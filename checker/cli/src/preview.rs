@@ -11,6 +11,7 @@ use checker_core::run::Target;
 use checker_lab::program::{AppliedPlan, ApplyOptions, Plan, PlanGap, apply_plan};
 use checker_lab::{Lab, LabOptions};
 
+use crate::declaration;
 use crate::failure::Failure;
 use crate::subject::Subject;
 
@@ -69,6 +70,8 @@ fn planned(plans: &[Plan], applied: &AppliedPlan) -> Observed {
             place: format!("{}:{}", resource.path, resource.position),
             tags: resource.tags.clone(),
             arn: resource.arn.clone(),
+            settings: declaration::settings(&resource.kind, &resource.inputs),
+            policies: declaration::policies(&resource.inputs),
         })
         .collect();
     let values = applied

@@ -104,30 +104,24 @@ fn at<'a>(value: &'a Value, member: &str) -> &'a Value {
 fn text(report: &Value) -> String {
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |member: &str| at(report, member).as_array().cloned().unwrap_or_default();
-    let mut lines = format!(
-        "{:<8} {:>3} tests, {:>3} rules\n",
+    let mut lines = vec![format!(
+        "{:<8} {:>3} tests, {:>3} rules",
         word(at(report, "control")),
         at(report, "tests"),
         at(report, "rules")
-    );
+    )];
     for test in &list("failed") {
-        lines += &format!(
-            "  failed: {} ({})\n",
-            word(at(test, "name")),
-            word(at(test, "source"))
-        );
-        for mismatch in at(test, "mismatches").as_array().into_iter().flatten() {
-            lines += &format!("    {}\n", word(mismatch));
-        }
+        let (name, source) = (word(at(test, "name")), word(at(test, "source")));
+        lines.push(format!("  failed: {name} ({source})"));
+        let mismatches = at(test, "mismatches").as_array().into_iter().flatten();
+        lines.extend(mismatches.map(|mismatch| format!("    {}", word(mismatch))));
     }
-    for mutant in &list("unnoticed") {
-        lines += &format!(
-            "  no test notices when {} is {}\n",
-            word(at(mutant, "rule")),
-            word(at(mutant, "mutation"))
-        );
-    }
-    lines
+    lines.extend(list("unnoticed").iter().map(|mutant| {
+        let (rule, mutation) = (word(at(mutant, "rule")), word(at(mutant, "mutation")));
+        format!("  no test notices when {rule} is {mutation}")
+    }));
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
