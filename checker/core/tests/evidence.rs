@@ -364,7 +364,7 @@ fn evidence_swapped_for_violating_facts_and_signed_again_changes_the_verdict() {
         found
             .problems
             .iter()
-            .any(|problem| problem.what.contains("FR-278") && problem.what.contains("is fail")),
+            .any(|problem| problem.what.contains("AML-007") && problem.what.contains("is fail")),
         "{:#?}",
         found.problems
     );
