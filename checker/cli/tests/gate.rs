@@ -132,7 +132,10 @@ fn a_fail_stands_at_the_resource_that_the_program_declares() {
         .iter()
         .map(|it| it["ruleId"].as_str().unwrap())
         .collect();
-    assert_eq!(failed, BTreeSet::from(["FR-280.retention-regulatory"]));
+    assert_eq!(
+        failed,
+        BTreeSet::from(["FR-280.declared-log-kept", "FR-280.retention-regulatory"])
+    );
     for result in &results {
         let physical = &result["locations"][0]["physicalLocation"];
         let uri = physical["artifactLocation"]["uri"].as_str().unwrap();

@@ -143,6 +143,8 @@ fn actions(question: &Observation) -> Vec<&'static str> {
         | Observation::ControlPolicies
         | Observation::Plan => Vec::new(),
         Observation::Schedules => vec![question.operation(), "events:ListTargetsByRule"],
+        // The topic's own count confirms the list.
+        Observation::TopicSubscriptions(_) => vec![question.operation(), "sns:GetTopicAttributes"],
         Observation::Authorization
         | Observation::Secrets
         | Observation::TaggedSecrets
@@ -162,7 +164,6 @@ fn actions(question: &Observation) -> Vec<&'static str> {
         | Observation::Queue(_)
         | Observation::RetentionPolicies
         | Observation::SubscriptionFilter(_)
-        | Observation::TopicSubscriptions(_)
         | Observation::TrailLogging(_)
         | Observation::TrailSelectors(_)
         | Observation::Trails

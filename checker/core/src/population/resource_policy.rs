@@ -19,6 +19,11 @@ pub fn statements(text: &str) -> Result<Vec<Value>, String> {
 /// Principals outside `account` that the policy allows anything: `*`, ARNs and account ids.
 /// A statement with `NotPrincipal` allows everyone it does not name.
 pub fn outside(text: &str, account: &str) -> Result<Vec<String>, String> {
+    if account.is_empty() {
+        return Err(
+            "nobody said which account this is, so nobody can be called outside".to_owned(),
+        );
+    }
     let mut found = Vec::new();
     for statement in statements(text)? {
         if !is(&statement, "Effect", "Allow") {
@@ -319,6 +324,9 @@ mod tests {
     #[test]
     fn a_policy_that_is_none_is_an_error() {
         assert!(outside("{", OWN).is_err());
+        let nobody =
+            policy(&json!({"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}));
+        assert!(outside(&nobody, "").is_err());
         assert!(outside("{}", OWN).is_err());
     }
 }
