@@ -263,18 +263,6 @@ fn unseen(run: &Value) -> BTreeSet<String> {
         .collect()
 }
 
-#[tokio::test]
-async fn probing_needs_no_more_than_what_is_printed() {
-    let lab = Lab::start();
-    let administrator = lab.administrator().await;
-    let iam = aws_sdk_iam::Client::new(&administrator);
-    let sts = aws_sdk_sts::Client::new(&administrator);
-    grant(&iam, &printed(&["--probes"])).await;
-    let (wrong, run) = run(&lab, &sts, true).await;
-    assert!(wrong.is_empty(), "{wrong:?}: {:#}", run["notes"]);
-    assert_eq!(run["verdict"], "pass");
-}
-
 /// The nightly role is given what the files beside its program hold.
 #[test]
 fn the_files_of_the_nightly_role_are_what_is_printed() {

@@ -72,10 +72,18 @@ impl Permissions {
         };
         for step in plan.steps() {
             if Some(&step.actor) == actor.as_ref() && !reads.contains(step.operation) {
+                let resource = &step.resource;
                 exact
-                    .entry(step.resource.clone())
+                    .entry(resource.clone())
                     .or_default()
                     .insert(step.operation);
+                if resource.contains(":log-group:") && !resource.ends_with('*') {
+                    // Some actions on a log group name its streams.
+                    exact
+                        .entry(format!("{resource}:*"))
+                        .or_default()
+                        .insert(step.operation);
+                }
             }
         }
         Self { reads, exact }
