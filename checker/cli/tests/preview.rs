@@ -192,7 +192,7 @@ fn step<'a>(previews: &'a mut [Value], name: &str) -> &'a mut Value {
 }
 
 /// What only shows once it runs, or in the whole account: no plan can decide it.
-const RUNTIME: [&str; 15] = [
+const RUNTIME: [&str; 32] = [
     "AML-007.exists",
     "DT-002.callers",
     "DT-002.no-rotation-by-hand",
@@ -209,6 +209,24 @@ const RUNTIME: [&str; 15] = [
     "FR-277.published-policy-arn",
     "FR-279.detector-published",
     "FR-280.log-published",
+    // Settings and trust are left open as a whole while anything in the plan is masked.
+    "DT-001.declared-confined",
+    "DT-001.declared-narrow",
+    "DT-001.declared-not-open",
+    "DT-001.trusts-nobody-outside",
+    "FR-278.function-role",
+    "FR-278.function-timeout",
+    "FR-279.allow-list-complete",
+    "FR-279.allow-list-confined",
+    "FR-279.allow-list-exact",
+    "FR-279.allow-list-known",
+    "FR-279.detector-role",
+    "FR-279.detector-runtime",
+    "FR-279.detector-timeout",
+    "FR-279.knows-the-canary",
+    "FR-279.knows-the-rotation",
+    "FR-279.records-to-the-log",
+    "FR-279.reports-to-the-topic",
 ];
 
 #[test]

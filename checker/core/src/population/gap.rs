@@ -39,9 +39,17 @@ const RUNTIME: &[(Noun, &str)] = &[
 /// Settings as a program writes them down: a gap of a resource touches its own, and names that others refer to.
 const SETTINGS: &[(Noun, &str, Scope)] = &[
     (Noun::Declarations, "declaration.settings", Scope::Declared),
-    (Noun::Declarations, "declaration.policies_known", Scope::Declared),
+    (
+        Noun::Declarations,
+        "declaration.policies_known",
+        Scope::Declared,
+    ),
     (Noun::Declarations, "declaration.outsiders", Scope::Declared),
-    (Noun::Declarations, "declaration.unconfined", Scope::Declared),
+    (
+        Noun::Declarations,
+        "declaration.unconfined",
+        Scope::Declared,
+    ),
     (Noun::Declarations, "declaration.wide", Scope::Declared),
     (Noun::Detectors, "detector.allowed", Scope::All),
     (Noun::Detectors, "detector.alert_topic", Scope::All),
