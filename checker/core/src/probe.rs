@@ -2,7 +2,7 @@
 //!
 //! In: the catalogue and the [`Setting`](crate::population::Setting). Out: the [`Plan`], every step with its AWS operation,
 //! resource and actor, known before the first change. The command line carries it out and leaves a [`Trace`] a script,
-//! which is evidence like any other answer; [`judge`] puts the expectations of the controls to it. Deliberately
+//! which is evidence like any other answer; `judge` puts the expectations of the controls to it. Deliberately
 //! without any call: the same traces give the same verdicts years later.
 
 use serde::{Deserialize, Serialize};
