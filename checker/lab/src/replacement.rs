@@ -6,12 +6,7 @@ use std::str::FromStr;
 
 /// `NAME=COMMAND [ARGUMENT ..]`: run this command as the process of that function.
 ///
-/// ```
-/// let replacement: checker_lab::Replacement =
-///     "bank-secrets-rotation-dev=/bin/faulty-function rotation-no-promote".parse()?;
-/// assert_eq!(replacement.function, "bank-secrets-rotation-dev");
-/// # Ok::<(), checker_lab::ReplacementError>(())
-/// ```
+/// For example `bank-secrets-rotation-dev=/bin/faulty-function rotation-no-promote`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replacement {
     /// The function's name.

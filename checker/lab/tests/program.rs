@@ -474,7 +474,7 @@ fn the_program_may_stand_beside_its_project() {
     assert_eq!(
         folder(&wrong).unwrap_err(),
         [
-            "Main.yaml:1:22: `aws:kms:Kee` isn't a known resource type",
+            "Main.yaml:1:23: `aws:kms:Kee` isn't a known resource type",
             "Pulumi.yaml:4:1: `resources` stands in the program's own file, beside this one",
         ]
     );
