@@ -176,15 +176,11 @@ fn judge_access(
     target: Target,
 ) -> (Vec<Finding>, Vec<ReachPath>) {
     let bindings = populations.common(control);
-    // Without the account's number no ARN of a rule can be compared: nobody is then known to be allowed, or not.
-    let nameless = populations.setting.account.is_empty();
-    let caller = populations.facts.get(&Observation::Caller).err();
-    let unseen = match (&populations.everyone, caller) {
-        (Ok(_), Some(unseen)) if nameless => unseen,
-        (Ok(everyone), _) => {
+    let unseen = match &populations.everyone {
+        Ok(everyone) => {
             return everyone.judge(&control.id, iam, &bindings, populations.facts, target);
         }
-        (Err(unseen), _) => unseen.clone(),
+        Err(unseen) => unseen,
     };
     let findings = iam
         .rules
@@ -364,9 +360,13 @@ impl<'a> Populations<'a> {
             }
         }
         let gaps = Gaps::of(facts);
+        let nowhere = nowhere(facts);
         let items = reads
             .into_iter()
             .map(|(noun, reads)| {
+                if let Some(unseen) = &nowhere {
+                    return (noun, Err(unseen.clone()));
+                }
                 let reads: Reads = reads.into_iter().collect();
                 let items = noun.items(facts, setting, &reads).map(|mut items| {
                     items.sort_by(|left, right| left.resource.cmp(&right.resource));
@@ -379,7 +379,7 @@ impl<'a> Populations<'a> {
             facts,
             setting,
             items,
-            everyone: match gaps.access() {
+            everyone: match nowhere.or_else(|| gaps.access()) {
                 Some(unseen) => Err(unseen),
                 None => Everyone::new(facts),
             },
@@ -547,6 +547,15 @@ impl Selection<'_> {
             waiver: None,
         }
     }
+}
+
+/// Why nobody knows whose answers these are, where the account did not say which one it is: then nothing that it
+/// answered is a fact about the account that was meant.
+pub(crate) fn nowhere(facts: &Facts) -> Option<Unseen> {
+    let asked = facts.asked(&Observation::Caller);
+    asked
+        .then(|| facts.get(&Observation::Caller).err())
+        .flatten()
 }
 
 /// SHA-256 over the members of a population, one a line.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::access;
 use crate::control::{Catalog, Check};
 use crate::expression::with_deep_stack;
-use crate::judge::Populations;
+use crate::judge::{Populations, nowhere};
 use crate::observation::{Facts, Observation};
 use crate::population::Setting;
 
@@ -23,6 +23,9 @@ pub fn next(catalog: &Catalog, facts: &Facts, setting: &Setting) -> BTreeSet<Obs
 pub fn reads(catalog: &Catalog, facts: &Facts, setting: &Setting) -> BTreeSet<Observation> {
     with_deep_stack(|| {
         let mut reads = BTreeSet::from([Observation::Caller]);
+        if nowhere(facts).is_some() {
+            return reads;
+        }
         let populations = Populations::new(catalog, facts, setting);
         for control in &catalog.controls {
             for check in &control.checks {
