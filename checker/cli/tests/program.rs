@@ -1,7 +1,7 @@
 //! The built checker on the committed program, and on changed copies of it, through the lab.
 //!
 //! `data/programs/` holds the changes with the rules that must fail, exactly. With `UPDATE=1` the run on the
-//! committed program is recorded for the tests of the core (`checker/core/tests/data/recording.json`).
+//! committed program is recorded for the tests of the core (`controls/tests/recording.json`).
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -230,7 +230,7 @@ fn record(run: &Path) {
         "now": about["started"], "stage": about["stage"], "account": about["account"],
         "region": about["region"], "facts": facts,
     });
-    let path = here("../core/tests/data/recording.json");
+    let path = here("../../controls/tests/recording.json");
     fs::write(
         path,
         serde_json::to_string_pretty(&recording).unwrap() + "\n",

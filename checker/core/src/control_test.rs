@@ -3,7 +3,7 @@
 //! In: a control with its tests and the facts of each. Out: what is otherwise than a test expects, and the mutants
 //! that no test notices. A rule that a test does not name must hold or not apply there, so that a test also shows what
 //! a fact does not break. Each rule is taken out and turned around in turn: a rule whose mutant passes all tests is a
-//! rule that nothing holds in place.
+//! rule that nothing holds in place. Both are done to its verdicts: no condition is compiled anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,9 +15,9 @@ use crate::population::Setting;
 use crate::run::Target;
 use crate::verdict::Verdict;
 
-/// The outcome of every rule of a control on some facts. A population stands under the id of its check.
+/// The verdicts of every rule of a control on some facts. A population stands under the id of its check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcomes(BTreeMap<String, Expected>);
+pub struct Outcomes(BTreeMap<String, BTreeSet<Verdict>>);
 
 /// A rule with another outcome than a test expects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,12 +91,7 @@ pub fn outcomes(control: &Control, facts: &Facts, setting: &Setting) -> Outcomes
             .or_default()
             .insert(finding.verdict);
     }
-    Outcomes(
-        verdicts
-            .into_iter()
-            .map(|(rule, verdicts)| (rule, outcome(&verdicts)))
-            .collect(),
-    )
+    Outcomes(verdicts)
 }
 
 /// The outcome of a rule over its findings; a rule without any says nothing.
@@ -118,16 +113,17 @@ impl Outcomes {
         let mut mismatches: Vec<Mismatch> = self
             .0
             .iter()
-            .filter_map(|(rule, found)| {
+            .filter_map(|(rule, verdicts)| {
+                let found = outcome(verdicts);
                 let expected = test.expect.get(rule).copied();
                 let fits = match expected {
-                    Some(expected) => expected == *found,
+                    Some(expected) => expected == found,
                     None => matches!(found, Expected::Pass | Expected::NotApplicable),
                 };
                 (!fits).then(|| Mismatch {
                     rule: rule.clone(),
                     expected,
-                    found: *found,
+                    found,
                 })
             })
             .collect();
@@ -147,7 +143,9 @@ impl Outcomes {
         mismatches
     }
 
-    /// The outcomes that a mutated rule would have had.
+    /// The outcomes that a mutated rule would have had. One that demands the opposite passes for each member that it
+    /// failed for, and the other way about; what could not be decided still can't be, and what it did not apply to
+    /// stays out.
     #[must_use]
     pub fn mutated(&self, rule: &str, mutation: Mutation) -> Self {
         let mut outcomes = self.0.clone();
@@ -156,17 +154,20 @@ impl Outcomes {
                 outcomes.remove(rule);
             }
             Mutation::Inverted => {
-                if let Some(outcome) = outcomes.get_mut(rule) {
-                    *outcome = match outcome {
-                        Expected::Pass => Expected::Fail,
-                        Expected::Fail => Expected::Pass,
-                        Expected::Inconclusive => Expected::Inconclusive,
-                        Expected::NotApplicable => Expected::NotApplicable,
-                    };
+                if let Some(verdicts) = outcomes.get_mut(rule) {
+                    *verdicts = verdicts.iter().copied().map(opposite).collect();
                 }
             }
         }
         Self(outcomes)
+    }
+}
+
+fn opposite(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Pass => Verdict::Fail,
+        Verdict::Fail => Verdict::Pass,
+        Verdict::Inconclusive | Verdict::Waived | Verdict::NotApplicable => verdict,
     }
 }
 

@@ -1,10 +1,11 @@
 //! A recorded run, and changes to what AWS answered in it.
 //!
 //! In: a recording (every question of a run with its answer) and [`Change`]s. Out: the facts as they would have been.
-//! Control tests are made of this: one recording for all, and a few lines for what each test is about. A change that
+//! Control tests are made of this: one recording for all, and a line or two for what each test is about. A change that
 //! changes nothing is an error, so that a test can't go on passing beside what it was written for.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -29,12 +30,27 @@ pub struct Recording {
     pub facts: Vec<Observed>,
 }
 
-/// What a control test starts from.
+/// The file that control tests start from: one case, or several by the names of the tests that take them.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Given {
     /// The file of the recording, relative to the folder of the controls.
     pub recording: String,
+    /// What is otherwise than it was recorded, where the file is one case.
+    #[serde(default)]
+    change: Vec<Change>,
+    /// Time that passes after the recording, where the file is one case.
+    #[serde(default)]
+    later: Option<Duration>,
+    /// The cases by name, where there are several.
+    #[serde(default, deserialize_with = "each_once")]
+    cases: Option<BTreeMap<String, Case>>,
+}
+
+/// How the facts of one test differ from the recorded ones.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
     /// What is otherwise than it was recorded.
     #[serde(default)]
     pub change: Vec<Change>,
@@ -117,6 +133,60 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Val
     Value::deserialize(deserializer).map(Some)
 }
 
+/// Entries under free names, of which none may stand twice.
+fn each_once<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<BTreeMap<String, Case>>, D::Error> {
+    struct EachOnce;
+    impl<'de> serde::de::Visitor<'de> for EachOnce {
+        type Value = BTreeMap<String, Case>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("cases by name")
+        }
+
+        fn visit_map<M: serde::de::MapAccess<'de>>(
+            self,
+            mut map: M,
+        ) -> Result<Self::Value, M::Error> {
+            let mut cases = BTreeMap::new();
+            while let Some(name) = map.next_key::<String>()? {
+                if cases.contains_key(&name) {
+                    let twice = format!("there are two cases `{name}`");
+                    return Err(serde::de::Error::custom(twice));
+                }
+                cases.insert(name, map.next_value()?);
+            }
+            Ok(cases)
+        }
+    }
+    deserializer.deserialize_map(EachOnce).map(Some)
+}
+
+impl Given {
+    /// What a test of this name starts from; nothing where the file has cases and none of this name.
+    pub fn case(&self, test: &str) -> Option<Case> {
+        match &self.cases {
+            Some(cases) => cases.get(test).cloned(),
+            None => Some(Case {
+                change: self.change.clone(),
+                later: self.later,
+            }),
+        }
+    }
+
+    /// The names of its cases; none where it is one case itself.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.cases.iter().flatten().map(|(name, _)| name.as_str())
+    }
+
+    /// Why the file says two things at once, if it does.
+    pub fn contradiction(&self) -> Option<&'static str> {
+        let both = self.cases.is_some() && (!self.change.is_empty() || self.later.is_some());
+        both.then_some("`change` and `later` belong into the cases, where there are `cases`")
+    }
+}
+
 impl Recording {
     /// The setting of the recorded run.
     pub fn setting(&self) -> Setting {
@@ -136,13 +206,13 @@ impl Recording {
     }
 
     /// The facts as they would be with these changes, and the setting.
-    pub fn changed(&self, given: &Given) -> Result<(Facts, Setting), ChangeError> {
+    pub fn changed(&self, case: &Case) -> Result<(Facts, Setting), ChangeError> {
         let mut observed = self.facts.clone();
-        for change in &given.change {
+        for change in &case.change {
             apply(&mut observed, change)?;
         }
         let mut setting = self.setting();
-        if let Some(later) = given.later {
+        if let Some(later) = case.later {
             setting.now += later.as_delta();
         }
         Ok((facts(&observed), setting))

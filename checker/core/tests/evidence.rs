@@ -41,9 +41,8 @@ struct Recording {
     facts: Vec<Observed>,
 }
 
-static RECORDING: LazyLock<Recording> = LazyLock::new(|| {
-    serde_json::from_str(&text("checker/core/tests/data/recording.json")).unwrap()
-});
+static RECORDING: LazyLock<Recording> =
+    LazyLock::new(|| serde_json::from_str(&text("controls/tests/recording.json")).unwrap());
 
 static SEALED: LazyLock<Sealed> =
     LazyLock::new(|| sealed(&sources(""), &RECORDING.facts, &key(1), None));

@@ -1,9 +1,9 @@
 //! Every rule of the committed controls, judged by the same `judge` as a nightly run.
 //!
-//! Two kinds of trials: each finding on the recorded lab run must pass, and each case of `data/cases/` changes
-//! the recorded facts so that exactly the named rules fail. Every rule must have a case in which no other rule of its
-//! control fails.
-//! The recording is made by `UPDATE=1 cargo test --release -p checker --test program`.
+//! Two kinds of trials: each finding on the recorded lab run must pass, and each case of `controls/tests/` changes the
+//! recorded facts so that exactly the rules that some test names come out as it says: those of other controls too.
+//! Every rule must have a test in which no other rule of its control fails, and one that notices each of its mutants.
+//! `checker controls test` reads the same files; the recording is made by `UPDATE=1 cargo test --release -p checker --test program`.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,78 +15,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use checker_core::control::{Catalog, Check, Choices, SourceFile, catalog_page};
-use checker_core::duration::Duration;
+use checker_core::control::{
+    Catalog, Check, Choices, Control, Expected, SourceFile, Test, catalog_page,
+};
+use checker_core::control_test::{Outcomes, outcomes, unnoticed};
 use checker_core::judge::{About, judge};
-use checker_core::observation::{Facts, Observed, Outcome, Time, Unseen};
+use checker_core::observation::Facts;
 use checker_core::plan;
-use checker_core::population::{Organisation, Setting, vocabulary};
+use checker_core::population::{Setting, vocabulary};
 use checker_core::probe;
+use checker_core::recording::{Case, Given, Recording};
 use checker_core::run::{Run, Target};
 use checker_core::verdict::Verdict;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde::Deserialize;
-use serde_json::{Map, Value};
-
-/// A change of the recorded facts, and what it must lead to.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Case {
-    name: String,
-    #[serde(default)]
-    change: Vec<Change>,
-    /// Time that passes after the recording.
-    #[serde(default)]
-    later: Option<Duration>,
-    /// Exactly these rules fail.
-    #[serde(default)]
-    fails: BTreeSet<String>,
-    /// Exactly these rules are inconclusive; a population stands under the id of its check.
-    #[serde(default)]
-    inconclusive: BTreeSet<String>,
-}
-
-/// One change, to the answers of one question.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Change {
-    /// The question's name, such as `secrets` or `function`.
-    question: String,
-    /// Only where the question names something with this text in it, such as a function of this name.
-    #[serde(default)]
-    about: Option<String>,
-    /// The member of the answer that holds the rows, where the answer itself is no list.
-    #[serde(default)]
-    within: Option<String>,
-    /// Rows with these members, all rows without.
-    #[serde(default, rename = "where")]
-    filter: Map<String, Value>,
-    /// Members to set, by dotted path.
-    #[serde(default)]
-    set: Map<String, Value>,
-    /// Texts to replace in members: what stands there, and what shall.
-    #[serde(default)]
-    edit: BTreeMap<String, (String, String)>,
-    /// Removes the rows instead.
-    #[serde(default)]
-    drop: bool,
-    /// Replaces the whole answer instead.
-    #[serde(default, deserialize_with = "given")]
-    answer: Option<Value>,
-    /// Adds a row instead: a copy of the first that matches, with `set` applied.
-    #[serde(default)]
-    add: bool,
-    /// Makes it an unanswered question instead, with this code.
-    #[serde(default)]
-    unseen: Option<String>,
-}
-
-/// A member that is there, `null` included.
-fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
-}
 
 /// A trial that the bank named, and the rule that answers it.
 #[derive(Debug, Deserialize)]
@@ -96,29 +40,38 @@ struct Named {
     rule: String,
 }
 
-/// The recorded lab run.
-#[derive(Deserialize)]
-struct Recording {
-    now: Time,
-    stage: String,
-    account: String,
-    region: String,
-    facts: Vec<Observed>,
+/// A case: its file and its name.
+type Key = (String, String);
+
+/// What the controls make of the cases, each found out once.
+struct Tried {
+    catalog: Arc<Catalog>,
+    cases: BTreeMap<Key, Case>,
+    recording: Recording,
+    known: Mutex<BTreeMap<(String, Key), Outcomes>>,
+}
+
+impl Tried {
+    fn outcomes(&self, control: &Control, key: &Key) -> Result<Outcomes, Failed> {
+        let about = (control.id.clone(), key.clone());
+        if let Some(known) = self.known.lock().unwrap().get(&about) {
+            return Ok(known.clone());
+        }
+        let changed = self.recording.changed(&self.cases[key]);
+        let (facts, setting) = changed.map_err(|error| error.to_string())?;
+        let found = outcomes(control, &facts, &setting);
+        self.known.lock().unwrap().insert(about, found.clone());
+        Ok(found)
+    }
 }
 
 fn main() {
     let arguments = Arguments::from_args();
     let catalog = Arc::new(catalog());
-    let recording: Recording = read("recording.json");
-    let setting = Setting {
-        stage: recording.stage.clone(),
-        account: recording.account.clone(),
-        region: recording.region.clone(),
-        now: recording.now,
-        organisation: Organisation::default(),
-        shard: None,
-    };
-    let facts = facts(&recording.facts);
+    let cases = cases();
+    let recording: Recording = json(&controls().join("tests/recording.json"));
+    let setting = recording.setting();
+    let facts = recording.facts();
     let mut trials = vec![
         recording_is_current(&catalog, &facts, &setting),
         page_is_current(&catalog),
@@ -127,16 +80,21 @@ fn main() {
     trials.extend(findings(&run));
     trials.extend(named(&run));
     trials.push(every_control_looks(&catalog));
-    let cases = cases();
-    trials.push(every_rule_can_fail(&catalog, &cases));
-    let recorded = Arc::new(recording.facts);
-    for case in cases {
-        let (catalog, recorded, setting) =
-            (Arc::clone(&catalog), Arc::clone(&recorded), setting.clone());
-        trials.push(Trial::test(format!("case::{}", case.name), move || {
-            check(&case, &catalog, &recorded, setting)
+    trials.push(every_rule_can_fail(&catalog));
+    let tried = Arc::new(Tried {
+        catalog,
+        cases,
+        recording,
+        known: Mutex::default(),
+    });
+    for key in tried.cases.keys() {
+        let (tried, key) = (Arc::clone(&tried), key.clone());
+        trials.push(Trial::test(format!("case::{}", key.1), move || {
+            check(&key, &tried)
         }));
     }
+    // Last, when most of what it needs is known.
+    trials.push(every_mutant_is_noticed(&tried));
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -267,197 +225,87 @@ fn page_is_current(catalog: &Arc<Catalog>) -> Trial {
     })
 }
 
-/// Every rule has a case in which it, and only it, fails.
-fn every_rule_can_fail(catalog: &Arc<Catalog>, cases: &[Case]) -> Trial {
-    // Two controls may demand the same of one fact: a rule is alone when no other of its own control fails.
-    let control = |rule: &str| rule.split('.').next().unwrap().to_owned();
-    let alone: BTreeSet<String> = cases
-        .iter()
-        .flat_map(|case| case.fails.iter().map(move |rule| (case, rule)))
-        .filter(|(case, rule)| {
-            let same = |other: &&String| control(other) == control(rule);
-            case.fails.iter().filter(same).count() == 1
-        })
-        .map(|(_, rule)| rule.clone())
-        .collect();
-    let rules: BTreeSet<String> = catalog
-        .controls
-        .iter()
-        .flat_map(|control| {
-            control
-                .rule_ids()
-                .map(move |rule| format!("{}.{rule}", control.id))
-        })
-        .collect();
+/// Every rule has a test in which it, and only it, fails.
+fn every_rule_can_fail(catalog: &Arc<Catalog>) -> Trial {
+    let catalog = Arc::clone(catalog);
     Trial::test("every rule can fail alone", move || {
-        let without: Vec<_> = rules.difference(&alone).collect();
-        let unknown: Vec<_> = alone.difference(&rules).collect();
-        if without.is_empty() && unknown.is_empty() {
+        let without: Vec<String> = catalog
+            .controls
+            .iter()
+            .flat_map(|control| {
+                let alone: BTreeSet<&str> = control.tests.iter().filter_map(only_failing).collect();
+                control
+                    .rule_ids()
+                    .filter(|rule| !alone.contains(rule))
+                    .map(|rule| format!("{}.{rule}", control.id))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        if without.is_empty() {
             return Ok(());
         }
-        Err(Failed::from(format!(
-            "without a case: {without:?}; cases of no rule: {unknown:?}"
-        )))
+        Err(Failed::from(format!("without a test: {without:?}")))
     })
 }
 
-fn check(
-    case: &Case,
-    catalog: &Catalog,
-    recorded: &[Observed],
-    mut setting: Setting,
-) -> Result<(), Failed> {
-    let mut observed = recorded.to_vec();
-    for change in &case.change {
-        let changed = apply(&mut observed, change);
-        if changed == 0 {
-            return Err(Failed::from(format!("{change:?} changed nothing")));
+/// The rule that fails in a test, where it is one.
+fn only_failing(test: &Test) -> Option<&str> {
+    let mut failing = test
+        .expect
+        .iter()
+        .filter(|(_, expected)| **expected == Expected::Fail)
+        .map(|(rule, _)| rule.as_str());
+    failing.next().filter(|_| failing.next().is_none())
+}
+
+/// Each rule, taken out and turned around, makes some test of its control fail.
+fn every_mutant_is_noticed(tried: &Arc<Tried>) -> Trial {
+    let tried = Arc::clone(tried);
+    Trial::test("every mutant of a rule is noticed", move || {
+        let mut loose = Vec::new();
+        for control in &tried.catalog.controls {
+            let mut tested: Vec<(&Test, Outcomes)> = Vec::new();
+            for test in &control.tests {
+                let key = (test.given.clone(), test.name.clone());
+                tested.push((test, tried.outcomes(control, &key)?));
+            }
+            let unnoticed = unnoticed(control, &tested).into_iter();
+            loose.extend(unnoticed.map(|(rule, how)| (control.id.clone(), rule, how)));
         }
-    }
-    if let Some(later) = case.later {
-        setting.now += later.as_delta();
-    }
-    let run = judged(catalog, &facts(&observed), &setting);
-    let with = |verdict: Verdict| -> BTreeSet<String> {
-        run.controls
+        if loose.is_empty() {
+            return Ok(());
+        }
+        Err(Failed::from(format!("no test notices {loose:?}")))
+    })
+}
+
+/// A case comes out as the tests say that take it; a control without such a test holds.
+fn check(key: &Key, tried: &Tried) -> Result<(), Failed> {
+    let (file, name) = key;
+    let mut wrong = Vec::new();
+    let mut taken = false;
+    for control in &tried.catalog.controls {
+        let test = control
+            .tests
             .iter()
-            .flat_map(|control| {
-                control
-                    .findings
-                    .iter()
-                    .filter(move |finding| finding.verdict == verdict)
-                    .map(move |finding| format!("{}.{}", control.id, finding.assertion))
-            })
-            .collect()
-    };
-    let (fails, inconclusive) = (with(Verdict::Fail), with(Verdict::Inconclusive));
-    if fails == case.fails && inconclusive == case.inconclusive {
+            .find(|test| test.given == *file && test.name == *name);
+        taken |= test.is_some();
+        let expected = test.cloned().unwrap_or_else(|| Test {
+            name: name.clone(),
+            given: file.clone(),
+            expect: BTreeMap::new(),
+            source: control.source.clone(),
+        });
+        let mismatches = tried.outcomes(control, key)?.mismatches(&expected);
+        wrong.extend(mismatches.iter().map(|it| format!("{}.{it}", control.id)));
+    }
+    if !taken {
+        wrong.push(format!("no test takes it from {file}"));
+    }
+    if wrong.is_empty() {
         return Ok(());
     }
-    Err(Failed::from(format!(
-        "fails {fails:?}, expected {:?}; inconclusive {inconclusive:?}, expected {:?}",
-        case.fails, case.inconclusive
-    )))
-}
-
-/// Applies a change and says how many places it changed.
-fn apply(observed: &mut [Observed], change: &Change) -> usize {
-    let mut changed = 0;
-    for record in observed {
-        let question = serde_json::to_value(&record.observation).unwrap();
-        let name = question.as_str().map_or_else(
-            || question.as_object().unwrap().keys().next().unwrap().clone(),
-            str::to_owned,
-        );
-        let is_about = |text: &String| {
-            question
-                .get(&name)
-                .is_some_and(|it| it.to_string().contains(text))
-        };
-        if name != change.question || !change.about.as_ref().is_none_or(is_about) {
-            continue;
-        }
-        if let Some(code) = &change.unseen {
-            record.outcome = Outcome::Unseen(Unseen {
-                operation: record.observation.operation().to_owned(),
-                code: code.clone(),
-                advice: "a case".to_owned(),
-            });
-            changed += 1;
-            continue;
-        }
-        let mut outcome = serde_json::to_value(&record.outcome).unwrap();
-        let answer = outcome["seen"]
-            .as_object_mut()
-            .unwrap()
-            .values_mut()
-            .next()
-            .unwrap();
-        changed += change_answer(answer, change);
-        record.outcome = serde_json::from_value(outcome).expect("the change keeps the shape");
-    }
-    changed
-}
-
-fn change_answer(answer: &mut Value, change: &Change) -> usize {
-    if let Some(whole) = &change.answer {
-        *answer = whole.clone();
-        return 1;
-    }
-    let answer = match &change.within {
-        Some(member) => &mut answer[member],
-        None => answer,
-    };
-    let matches = |row: &Value| {
-        change
-            .filter
-            .iter()
-            .all(|(member, value)| row.get(member) == Some(value))
-    };
-    match answer {
-        Value::Array(rows) if change.drop => {
-            let before = rows.len();
-            rows.retain(|row| !matches(row));
-            before - rows.len()
-        }
-        Value::Array(rows) if change.add => {
-            let Some(mut row) = rows.iter().find(|row| matches(row)).cloned() else {
-                return 0;
-            };
-            set_all(&mut row, change);
-            rows.push(row);
-            1
-        }
-        Value::Array(rows) => rows
-            .iter_mut()
-            .filter(|row| matches(row))
-            .map(|row| set_all(row, change))
-            .count(),
-        one if matches(one) => {
-            set_all(one, change);
-            1
-        }
-        _ => 0,
-    }
-}
-
-fn set_all(row: &mut Value, change: &Change) {
-    for (member, (from, to)) in &change.edit {
-        let text = row[member].as_str().unwrap().to_owned();
-        assert!(
-            text.contains(from),
-            "{member} does not hold {from:?}: {text}"
-        );
-        row[member] = text.replace(from, to).into();
-    }
-    for (path, value) in &change.set {
-        let mut at = &mut *row;
-        let mut parts = path.split("::").peekable();
-        while let Some(part) = parts.next() {
-            let object = at
-                .as_object_mut()
-                .unwrap_or_else(|| panic!("{path} is no member"));
-            if parts.peek().is_none() {
-                if value == &Value::String("(remove)".to_owned()) {
-                    object.remove(part);
-                } else {
-                    object.insert(part.to_owned(), value.clone());
-                }
-                break;
-            }
-            at = object
-                .get_mut(part)
-                .unwrap_or_else(|| panic!("{path} is no member"));
-        }
-    }
-}
-
-fn facts(observed: &[Observed]) -> Facts {
-    let mut facts = Facts::default();
-    for record in observed {
-        facts.insert(record.clone());
-    }
-    facts
+    Err(Failed::from(wrong.join("; ")))
 }
 
 fn judged(catalog: &Catalog, facts: &Facts, setting: &Setting) -> Run {
@@ -476,7 +324,7 @@ fn judged(catalog: &Catalog, facts: &Facts, setting: &Setting) -> Run {
 }
 
 fn catalog() -> Catalog {
-    let folder = repository().join("controls");
+    let folder = controls();
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -503,23 +351,40 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn cases() -> Vec<Case> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cases");
-    let mut names: Vec<String> = std::fs::read_dir(folder)
+fn controls() -> PathBuf {
+    repository().join("controls")
+}
+
+/// Every case beside the controls, by file and name.
+fn cases() -> BTreeMap<Key, Case> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(controls().join("tests"))
         .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().is_some_and(|it| it != "recording.json"))
         .collect();
-    names.sort();
-    names
-        .iter()
-        .flat_map(|name| read::<Vec<Case>>(&format!("cases/{name}")))
-        .collect()
+    paths.sort();
+    let mut cases = BTreeMap::new();
+    for path in paths {
+        let file = format!("tests/{}", path.file_name().unwrap().to_string_lossy());
+        let given: Given = json(&path);
+        assert_eq!(given.recording, "tests/recording.json", "{file}");
+        for name in given.names() {
+            let case = given.case(name).unwrap();
+            cases.insert((file.clone(), name.to_owned()), case);
+        }
+    }
+    cases
 }
 
 fn read<T: for<'de> Deserialize<'de>>(name: &str) -> T {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data")
-        .join(name);
-    let text = std::fs::read_to_string(&path).unwrap();
+    json(
+        &Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/data")
+            .join(name),
+    )
+}
+
+fn json<T: for<'de> Deserialize<'de>>(path: &Path) -> T {
+    let text = std::fs::read_to_string(path).unwrap();
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -345,9 +345,9 @@ pub struct Remediation {
 /// Recorded facts with the outcome they must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Test {
-    /// What the case is.
+    /// What the case is; where the file holds several, the one of this name is taken.
     pub name: String,
-    /// The file of recorded facts, relative to the folder of the control.
+    /// The file of what it starts from, relative to the folder of the control.
     pub given: String,
     /// The outcome of each rule that is named.
     pub expect: BTreeMap<String, Expected>,

@@ -94,11 +94,18 @@ impl Prover<'_> {
             .iter()
             .flat_map(|check| check.rule_ids().into_iter().chain([check.id()]))
             .collect();
+        let mut names = BTreeSet::new();
         let tests = written
             .tests
             .iter()
             .flatten()
-            .filter_map(|test| self.test(test, &rules))
+            .filter_map(|test| {
+                if !names.insert(test.name.value.as_str()) {
+                    let twice = format!("there are two tests `{}`", test.name.value);
+                    return self.reader.fail(test.name.place, twice, None);
+                }
+                self.test(test, &rules)
+            })
             .collect();
         Control {
             source: self.source(written.id.place),
@@ -541,7 +548,7 @@ impl Prover<'_> {
             }
         }
         Some(Test {
-            name: written.name.clone(),
+            name: written.name.value.clone(),
             given: given.value.clone(),
             expect: written
                 .expect
@@ -549,7 +556,7 @@ impl Prover<'_> {
                 .iter()
                 .map(|(rule, expected)| (rule.value.clone(), *expected))
                 .collect(),
-            source: self.source(given.place),
+            source: self.source(written.name.place),
         })
     }
 

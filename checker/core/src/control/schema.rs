@@ -59,24 +59,48 @@ fn without_null(schema: &mut Value) {
     }
 }
 
+/// How controls are tested, for their authors.
+const TESTS: &str = "
+## Tests
+
+Each control file ends with its `tests:`, one a line: `{name: every 91 days, given: tests/fr-278.json, expect: {interval: fail}}`.
+A rule that a test does not name must hold or not apply there. `checker controls test` judges them all, then takes each rule out and
+turns it around: some test must notice.
+
+`given` is a JSON file below this folder. Its `recording` is a recorded run, its `cases` say by the test's name what is otherwise than
+recorded, with `change` and `later` (time that passes, like `92d`); a file of a single case has `change` and `later` without `cases`.
+A change names a `question` (with `about`, only where it names something with this text in it), the rows of the answer (`within` a member
+of it, `where` members have these values, otherwise all) and what becomes of them:
+
+| Member | Does |
+|---|---|
+| `set` | sets members, each by its path with `::` between the parts; `(remove)` takes one out |
+| `edit` | replaces a text within members: `{member: [what stands there, what shall]}` |
+| `drop: true` | takes the rows out |
+| `add: true` | adds a copy of the first of them, with `set` applied |
+| `answer` | replaces the whole answer |
+| `unseen` | makes it a question that AWS refused to answer, with this code |";
+
 /// The page of the catalogue: every control with its rules, and the vocabulary for writing one.
 pub fn catalog_page(catalog: &Catalog, vocabulary: &Vocabulary) -> String {
     let mut page = String::from(
         "# Controls\n\nGenerated from the control files of this folder and from the facts that they may speak of. \
-         Do not edit.\n\n| Control | Severity | Owner | Rules | Title |\n|---|---|---|---|---|\n",
+         Do not edit.\n\n| Control | Severity | Owner | Rules | Tests | Title |\n|---|---|---|---|---|---|\n",
     );
     for control in &catalog.controls {
         let rules = control.rule_ids().count();
         let line = format!(
-            "| [{id}](#{anchor}) | {} | {} | {rules} | {} |",
+            "| [{id}](#{anchor}) | {} | {} | {rules} | {tests} | {} |",
             control.severity,
             cell(&control.owner),
             cell(&control.title),
             id = control.id,
+            tests = control.tests.len(),
             anchor = control.id.to_lowercase()
         );
         push(&mut page, &line);
     }
+    push(&mut page, TESTS);
     for control in &catalog.controls {
         describe(&mut page, control);
     }

@@ -271,9 +271,9 @@ written! {
 
     /// Recorded facts with the outcome they must have.
     struct Test: "a test" {
-        /// What the case is.
-        name: String,
-        /// The file of recorded facts, beside the control.
+        /// What the case is; where the file holds several, the one of this name is taken.
+        name: At<String>,
+        /// The file of what it starts from, beside the control: a recording, and what is otherwise.
         given: At<String>,
         /// The outcome of each rule that is named here.
         expect: Named<Expected>,
