@@ -34,6 +34,7 @@ pub(crate) struct Console {
     format: LogFormat,
     terminal: bool,
     colour: bool,
+    silent: bool,
 }
 
 impl Console {
@@ -50,20 +51,25 @@ impl Console {
             format,
             terminal,
             colour: terminal && !plain,
+            silent: false,
         }
     }
 
-    /// Shows no progress and no colour: for work that goes on beside other work.
+    /// Shows nothing: for work that goes on beside other work.
     pub(crate) fn silent() -> Self {
         Self {
             format: LogFormat::Text,
             terminal: false,
             colour: false,
+            silent: true,
         }
     }
 
     /// One line.
     pub(crate) fn line(self, text: &str) {
+        if self.silent {
+            return;
+        }
         match self.format {
             // A closed stderr must not end the run.
             LogFormat::Text => drop(writeln!(std::io::stderr().lock(), "{text}")),

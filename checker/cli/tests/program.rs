@@ -62,6 +62,10 @@ fn main() {
     ));
     trials.push(Trial::test("the broken example shows failing", broken));
     trials.push(Trial::test("named faults are killed", named_faults));
+    trials.push(Trial::test(
+        "a faulty function that is not built is said to be not run",
+        faulty_function_not_built,
+    ));
     for case in cases() {
         trials.push(Trial::test(format!("changed::{}", case.name), move || {
             changed(&case)
@@ -216,6 +220,32 @@ fn named_faults() -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// Beside a checker without `faulty-function`, what it plays is listed and reported as not run, and is no success.
+fn faulty_function_not_built() -> Result<(), Failed> {
+    let folder = tempfile::tempdir().unwrap();
+    let alone = folder.path().join("checker");
+    fs::copy(env!("CARGO_BIN_EXE_checker"), &alone).unwrap();
+    let out = folder.path().to_str().unwrap();
+    let output = Command::new(&alone)
+        .args(["faults", "--only", "bank-secrets-anomaly~detector-no-alert"])
+        .args(["--format", "json", "--out", out])
+        .current_dir(repository())
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let fault = &report["faults"][0];
+    let said = String::from_utf8_lossy(&output.stderr).contains("not run: bank-secrets-anomaly~");
+    if output.status.code() == Some(3)
+        && report["summary"]["not_run"] == 1
+        && fault["outcome"] == "not_run"
+        && fault["reason"].to_string().contains("cargo build")
+        && said
+    {
+        return Ok(());
+    }
+    Err(failed(&format!("not run was expected: {report}"), &output))
 }
 
 /// Keeps the facts of a run for the tests of the core.

@@ -2,7 +2,8 @@
 //!
 //! This is `faults.json`, version 1. `killed` means that a rule which reads what the fault touches failed;
 //! inconclusive is not a kill. `survived` means that none did, `equivalent` that none did and that a reviewer wrote
-//! down why none should. `refused` faults never came to be: the program with them, or AWS, says no.
+//! down why none should. `refused` faults never came to be: the program with them, or AWS, says no. `not_run` faults
+//! were not tried, and each says what is missing for it.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,9 @@ pub struct FaultReport {
     /// Reasons that no surviving fault needs any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unneeded_reasons: Vec<String>,
+    /// Reasons that also fit a fault which a rule notices, each with the first of those.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub too_broad_reasons: Vec<String>,
 }
 
 /// How many faults there are of each outcome.
@@ -44,6 +48,8 @@ pub struct FaultSummary {
     pub equivalent: u64,
     /// The program with the fault, or AWS, says no: these never came to be.
     pub refused: u64,
+    /// Not tried: something is missing for it.
+    pub not_run: u64,
 }
 
 /// One fault and what became of it.
@@ -66,7 +72,7 @@ pub struct FaultRun {
     /// Rules that could not be decided, which is no kill.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inconclusive: Vec<String>,
-    /// Why it may survive, or why it was refused.
+    /// Why it may survive, why it was refused, or why it was not tried.
     pub reason: Option<String>,
 }
 
@@ -82,6 +88,8 @@ pub enum FaultOutcome {
     Equivalent,
     /// The program with the fault, or AWS, says no.
     Refused,
+    /// It was not tried.
+    NotRun,
 }
 
 impl FaultOutcome {
@@ -92,6 +100,7 @@ impl FaultOutcome {
             Self::Survived => "survived",
             Self::Equivalent => "equivalent",
             Self::Refused => "refused",
+            Self::NotRun => "not run",
         }
     }
 }
@@ -106,6 +115,7 @@ impl FaultSummary {
                 FaultOutcome::Survived => &mut summary.survived,
                 FaultOutcome::Equivalent => &mut summary.equivalent,
                 FaultOutcome::Refused => &mut summary.refused,
+                FaultOutcome::NotRun => &mut summary.not_run,
             };
             *count += 1;
         }

@@ -1,10 +1,10 @@
 //! `checker faults`: plants one fault at a time and says which control notices.
 //!
 //! In: the program, the controls and `.config/faults.yaml`. Out: `faults.json` below the output folder, a table for the
-//! person, and exit code 1 when a fault survived without a reason, or when a reason outlived its faults.
+//! person, and exit code 1 when a fault survived without a reason, when a reason outlived its faults, or when one fits a
+//! fault that a rule notices; 3 when no fault at all could be tried.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,7 +20,9 @@ use tokio::task::JoinSet;
 use super::controls;
 use crate::console::{Console, data};
 use crate::failure::Failure;
-use crate::fault::{Bench, Fault, Hand, Remarks, Trial, faults_of, faulty_functions};
+use crate::fault::{
+    Bench, Fault, Hand, Kept, Remarks, Trial, faults_of, faulty_function, faulty_functions,
+};
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -46,7 +48,7 @@ pub(super) struct Arguments {
     /// Further faults, and why some may survive.
     #[arg(long, value_name = "FILE", default_value = ".config/faults.yaml")]
     remarks: PathBuf,
-    /// Only so many faults, chosen by the program's digest.
+    /// Only so many faults, of every kind in turn, chosen by the program's digest.
     #[arg(long, value_name = "N")]
     sample: Option<usize>,
     /// Only these faults, separated by commas.
@@ -94,7 +96,8 @@ pub(super) fn faults(arguments: &Arguments, console: Console) -> Result<u8, Fail
             return Ok(0);
         }
         let started = std::time::Instant::now();
-        let mut kept = Kept::open(arguments, &bench)?;
+        let about = json!({"programs": digest(&bench), "controls": bench.controls(), "whole": arguments.whole});
+        let mut kept = Kept::open(arguments.resume.as_deref(), &about.to_string())?;
         let runs = try_all(Arc::new(bench), faults, jobs, &remarks, &mut kept).await?;
         console.progress_done();
         let report = report(arguments, &remarks, runs);
@@ -103,8 +106,16 @@ pub(super) fn faults(arguments: &Arguments, console: Console) -> Result<u8, Fail
         if arguments.format == Format::Json {
             data(&pretty(&report)?);
         }
-        let clean = report.summary.survived == 0 && report.unneeded_reasons.is_empty();
-        Ok(u8::from(!clean))
+        let clean = report.summary.survived == 0
+            && report.unneeded_reasons.is_empty()
+            && report.too_broad_reasons.is_empty();
+        // Where nothing could be tried, nothing is shown.
+        let nothing = report.summary.planted + report.summary.refused == 0;
+        Ok(match (clean, nothing && report.summary.not_run > 0) {
+            (false, _) => 1,
+            (true, true) => 3,
+            (true, false) => 0,
+        })
     })
 }
 
@@ -150,6 +161,13 @@ fn chosen(
         faults.sort_by_cached_key(|fault| {
             hex(&Sha256::digest(format!("{seed}{}", fault.id).as_bytes()))
         });
+        // The first of every kind, then the second of every kind, and so on.
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        faults.sort_by_cached_key(|fault| {
+            let turn = seen.entry(fault.kind.clone()).or_default();
+            *turn += 1;
+            *turn
+        });
         faults.truncate(count);
         faults.sort_by(|left, right| left.id.cmp(&right.id));
     }
@@ -171,8 +189,11 @@ fn list(format: Format, faults: &[Fault]) {
     match format {
         Format::Text => {
             for fault in faults {
+                let missing = missing(fault)
+                    .map(|why| format!("; not run: {why}"))
+                    .unwrap_or_default();
                 data(&format!(
-                    "{:<70} {} ({})\n",
+                    "{:<70} {} ({}){missing}\n",
                     fault.id, fault.what, fault.place
                 ));
             }
@@ -181,12 +202,21 @@ fn list(format: Format, faults: &[Fault]) {
             let rows: Vec<_> = faults
                 .iter()
                 .map(|fault| {
-                    json!({"id": fault.id, "kind": fault.kind, "what": fault.what, "where": fault.place})
+                    json!({
+                        "id": fault.id, "kind": fault.kind, "what": fault.what, "where": fault.place,
+                        "not_run": missing(fault),
+                    })
                 })
                 .collect();
             data(&format!("{}\n", json!({"faults": rows})));
         }
     }
+}
+
+/// What is missing for a fault, so that it can't be tried.
+fn missing(fault: &Fault) -> Option<&'static str> {
+    fault.behaviour.as_ref()?;
+    faulty_function().err()
 }
 
 /// Tries faults, several at a time, and says what became of each.
@@ -201,9 +231,12 @@ async fn try_all(
     let mut runs = Vec::new();
     let mut open: VecDeque<Fault> = VecDeque::new();
     for fault in faults {
-        match kept.known.remove(&fault.id) {
-            Some(run) => runs.push(reasoned(run, remarks)),
-            None => open.push_back(fault),
+        if let Some(why) = missing(&fault) {
+            runs.push(told(&fault, Trial::NotRun(why.to_owned()), remarks));
+        } else if let Some(run) = kept.take(&fault.id) {
+            runs.push(reasoned(run, remarks));
+        } else {
+            open.push_back(fault);
         }
     }
     let mut running: JoinSet<(Fault, Result<Trial, Failure>)> = JoinSet::new();
@@ -212,10 +245,8 @@ async fn try_all(
             && let Some(fault) = open.pop_front()
         {
             let bench = Arc::clone(&bench);
-            // What a reviewer has answered for isn't acted on again, unless everything is.
-            let probe = bench.whole || remarks.reason(&fault.id).is_none();
             running.spawn(async move {
-                let trial = bench.trial(&fault, probe).await;
+                let trial = bench.trial(&fault).await;
                 (fault, trial)
             });
         }
@@ -251,6 +282,10 @@ fn told(fault: &Fault, trial: Trial, remarks: &Remarks) -> FaultRun {
             run.outcome = FaultOutcome::Refused;
             run.reason = Some(why);
         }
+        Trial::NotRun(why) => {
+            run.outcome = FaultOutcome::NotRun;
+            run.reason = Some(why);
+        }
         Trial::Judged {
             failed,
             inconclusive,
@@ -283,11 +318,10 @@ fn reasoned(mut run: FaultRun, remarks: &Remarks) -> FaultRun {
 
 fn report(arguments: &Arguments, remarks: &Remarks, runs: Vec<FaultRun>) -> FaultReport {
     let everything = arguments.only.is_empty() && arguments.sample.is_none();
-    let survivors: Vec<&str> = runs
-        .iter()
-        .filter(|run| run.outcome == FaultOutcome::Equivalent)
-        .map(|run| run.id.as_str())
-        .collect();
+    let with = |outcome: FaultOutcome| -> Vec<&str> {
+        let runs = runs.iter().filter(|run| run.outcome == outcome);
+        runs.map(|run| run.id.as_str()).collect()
+    };
     FaultReport {
         version: VERSION,
         program: arguments.program.display().to_string(),
@@ -295,10 +329,11 @@ fn report(arguments: &Arguments, remarks: &Remarks, runs: Vec<FaultRun>) -> Faul
         tool: format!("checker {}", env!("CARGO_PKG_VERSION")),
         summary: FaultSummary::over(&runs),
         unneeded_reasons: if everything {
-            remarks.unneeded(&survivors)
+            remarks.unneeded(&with(FaultOutcome::Equivalent))
         } else {
             Vec::new()
         },
+        too_broad_reasons: remarks.too_broad(&with(FaultOutcome::Killed)),
         faults: runs,
     }
 }
@@ -329,13 +364,18 @@ fn table(console: Console, report: &FaultReport, seconds: f64) {
     }
     let line = |kind: &str, summary: FaultSummary| {
         console.line(&format!(
-            "{kind:<12} {:>8} {:>8} {:>9} {:>11} {:>8}",
-            summary.planted, summary.killed, summary.survived, summary.equivalent, summary.refused
+            "{kind:<12} {:>8} {:>8} {:>9} {:>11} {:>8} {:>8}",
+            summary.planted,
+            summary.killed,
+            summary.survived,
+            summary.equivalent,
+            summary.refused,
+            summary.not_run
         ));
     };
     console.line(&format!(
-        "{:<12} {:>8} {:>8} {:>9} {:>11} {:>8}",
-        "kind", "planted", "killed", "survived", "equivalent", "refused"
+        "{:<12} {:>8} {:>8} {:>9} {:>11} {:>8} {:>8}",
+        "kind", "planted", "killed", "survived", "equivalent", "refused", "not run"
     ));
     for (kind, runs) in &kinds {
         line(kind, FaultSummary::over(runs));
@@ -355,65 +395,21 @@ fn table(console: Console, report: &FaultReport, seconds: f64) {
             }
         }
     }
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for run in &report.faults {
+        if run.outcome == FaultOutcome::NotRun {
+            let why = run.reason.as_deref().unwrap_or_default();
+            reasons.entry(why).or_default().push(&run.id);
+        }
+    }
+    for (why, ids) in reasons {
+        console.line(&format!("not run: {} ({why})", ids.join(", ")));
+    }
+    for pattern in &report.too_broad_reasons {
+        console.line(&format!("a reason that is too broad: {pattern}"));
+    }
     for pattern in &report.unneeded_reasons {
         console.line(&format!("a reason that no fault needs: {pattern}"));
     }
     console.line(&format!("{} faults in {seconds:.1} s", report.faults.len()));
-}
-
-/// What was found before, and the file that keeps it.
-struct Kept {
-    file: Option<std::fs::File>,
-    known: BTreeMap<String, FaultRun>,
-}
-
-impl Kept {
-    /// Reads what the file of `--resume` holds, if it is about the same programs, controls and remarks.
-    fn open(arguments: &Arguments, bench: &Bench) -> Result<Self, Failure> {
-        let Some(path) = &arguments.resume else {
-            return Ok(Self {
-                file: None,
-                known: BTreeMap::new(),
-            });
-        };
-        let failed = |error: std::io::Error| {
-            Failure::Usage(format!("`{}` cannot be used: {error}", path.display()))
-        };
-        let about = json!({"programs": digest(bench), "controls": bench.controls(), "whole": arguments.whole})
-            .to_string();
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(failed(error)),
-        };
-        let mut lines = text.lines();
-        let same = lines.next() == Some(about.as_str());
-        // A last line that was cut off is no result.
-        let known: BTreeMap<String, FaultRun> = lines
-            .filter(|_| same)
-            .filter_map(|line| serde_json::from_str::<FaultRun>(line).ok())
-            .map(|run| (run.id.clone(), run))
-            .collect();
-        let mut file = std::fs::File::create(path).map_err(failed)?;
-        writeln!(file, "{about}").map_err(failed)?;
-        let mut kept = Self {
-            file: Some(file),
-            known: BTreeMap::new(),
-        };
-        for run in known.values() {
-            kept.add(run)?;
-        }
-        kept.known = known;
-        Ok(kept)
-    }
-
-    fn add(&mut self, run: &FaultRun) -> Result<(), Failure> {
-        let Some(file) = &mut self.file else {
-            return Ok(());
-        };
-        let line = serde_json::to_string(run)
-            .map_err(|error| Failure::Broken(format!("failed to keep a result: {error}")))?;
-        writeln!(file, "{line}")
-            .map_err(|error| Failure::Broken(format!("failed to keep a result: {error}")))
-    }
 }

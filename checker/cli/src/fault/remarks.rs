@@ -1,7 +1,8 @@
 //! What people wrote about faults: further faults by hand, and why some may survive.
 //!
 //! In: `.config/faults.yaml`. Out: [`Remarks`]. A reason names the faults that it is about by id, with `*` for any
-//! text; a reason that no surviving fault needs is reported, so that none outlives its cause.
+//! text. A reason that no surviving fault needs is reported, so that none outlives its cause, and so is one that fits a
+//! fault which a rule notices, so that it can't excuse the day on which no rule does.
 
 use std::path::Path;
 
@@ -138,6 +139,18 @@ impl Remarks {
             .cloned()
             .collect()
     }
+
+    /// Patterns that fit one of these ids of faults that a rule notices, each with the first.
+    pub(crate) fn too_broad(&self, killed: &[&str]) -> Vec<String> {
+        self.equivalent
+            .iter()
+            .flat_map(|entry| &entry.faults)
+            .filter_map(|pattern| {
+                let noticed = killed.iter().find(|id| fits(pattern, id))?;
+                Some(format!("{pattern} (fits {noticed})"))
+            })
+            .collect()
+    }
 }
 
 /// Whether a text fits a pattern in which `*` stands for any text.
@@ -162,6 +175,21 @@ fn fits(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_covers_what_survives_and_nothing_else() {
+        let remarks: Remarks = serde_yaml::from_str(
+            "equivalent: [{faults: ['a~*', b~1, c~1], reason: because a reviewer said so}]",
+        )
+        .unwrap_or_default();
+        assert_eq!(remarks.reason("a~2"), Some("because a reviewer said so"));
+        assert_eq!(remarks.reason("d~1"), None);
+        assert_eq!(remarks.unneeded(&["a~1", "b~1"]), ["c~1"]);
+        assert_eq!(
+            remarks.too_broad(&["d~1", "a~2", "a~3"]),
+            ["a~* (fits a~2)"]
+        );
+    }
 
     #[test]
     fn patterns_fit() {

@@ -1,7 +1,8 @@
 //! One fault, tried: the program with it, in an embedded AWS of its own, judged by the checks that could notice.
 //!
-//! In: the stack of programs, the catalogue and a [`Fault`]. Out: a [`Trial`]. The faultless program is judged first;
-//! unless nothing fails there, a failing rule would say nothing of a fault.
+//! In: the stack of programs, the catalogue and a [`Fault`]. Out: a [`Trial`]. The faultless program is judged first, in
+//! each way in which a fault may be: unless nothing fails there, a failing rule would say nothing of a fault. In a lab
+//! in which nothing rotates, rules about values fail without any fault, and so they notice none there.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,12 +10,13 @@ use std::sync::Arc;
 
 use checker_core::control::Catalog;
 use checker_core::control::Check;
-use checker_core::observation::Time;
+use checker_core::observation::{Facts, Time};
 use checker_core::run::Run;
 use checker_core::verdict::Verdict;
 use checker_lab::Replacement;
 use checker_lab::program::{EditError, Program, Written};
 use chrono::Utc;
+use tokio::sync::OnceCell;
 
 use super::Fault;
 use super::selection::Selection;
@@ -28,6 +30,8 @@ use crate::subject::{LabSetup, Subject, stacked, wrong};
 pub(crate) enum Trial {
     /// The program with it, or AWS, says no.
     Refused(String),
+    /// It can't be tried.
+    NotRun(String),
     /// It was judged.
     Judged {
         /// Rules that fail and did not without it.
@@ -45,12 +49,32 @@ pub(crate) struct Bench {
     /// The programs as they are written, from the lowest.
     written: Vec<Written>,
     programs: Vec<Arc<Program>>,
-    /// Rules that are inconclusive without any fault.
-    inconclusive: BTreeSet<String>,
+    /// What comes out without any fault.
+    faultless: Faultless,
+    /// The same where nothing rotates.
+    still: Faultless,
+    /// The same of the probes, found out when a probe notices something for the first time.
+    probed: OnceCell<Faultless>,
     clock: Time,
     console: Console,
     /// Judges by everything, whatever a fault touches.
     pub(crate) whole: bool,
+}
+
+/// Rules that say nothing of a fault.
+#[derive(Debug, Clone)]
+struct Faultless {
+    failing: BTreeSet<String>,
+    inconclusive: BTreeSet<String>,
+}
+
+impl Faultless {
+    fn of(run: &Run) -> Self {
+        Self {
+            failing: with(run, Verdict::Fail),
+            inconclusive: with(run, Verdict::Inconclusive),
+        }
+    }
 }
 
 impl Bench {
@@ -71,34 +95,28 @@ impl Bench {
         }
         let clock = Utc::now();
         console.progress("judging the program without a fault");
-        let subject = Subject::applied(&programs, &setup(stage, clock)).await?;
-        let question = Question {
-            stage,
-            now: None,
-            probes: false,
-            shard: None,
-        };
-        let Examined { facts, run, .. } =
-            examine(&catalog, &subject, &question, Console::silent()).await;
+        let (facts, run) = examined(&catalog, &programs, &setup(stage, clock), false).await?;
         let selection = Selection::new(&catalog, &facts, &setting_of(&run));
-        if let Some(lab) = subject.lab {
-            lab.stop().await;
-        }
-        let failing = with(&run, Verdict::Fail);
-        if !failing.is_empty() {
-            let rules: Vec<String> = failing.into_iter().collect();
+        let faultless = Faultless::of(&run);
+        if !faultless.failing.is_empty() {
+            let rules: Vec<String> = faultless.failing.into_iter().collect();
             return Err(Failure::Usage(format!(
                 "the program fails without any fault ({}): mend that first, `checker run` says how",
                 rules.join(", ")
             )));
         }
+        let mut setup = setup(stage, clock);
+        setup.still = true;
+        let (_, run) = examined(&catalog, &programs, &setup, false).await?;
         Ok(Self {
             stage: stage.to_owned(),
             catalog,
             selection,
             written,
             programs,
-            inconclusive: with(&run, Verdict::Inconclusive),
+            faultless,
+            still: Faultless::of(&run),
+            probed: OnceCell::new(),
             clock,
             console,
             whole: false,
@@ -124,8 +142,8 @@ impl Bench {
             .collect()
     }
 
-    /// Tries one fault; with `probe`, by acting as well where looking has shown nothing.
-    pub(crate) async fn trial(&self, fault: &Fault, probe: bool) -> Result<Trial, Failure> {
+    /// Tries one fault: by looking, and where that shows nothing by acting as well.
+    pub(crate) async fn trial(&self, fault: &Fault) -> Result<Trial, Failure> {
         let mut programs = self.programs.clone();
         if let Some((program, written)) = programs
             .get_mut(fault.program)
@@ -149,68 +167,75 @@ impl Bench {
         } else {
             self.selection.of(&self.catalog, fault)
         };
-        let still = !self.whole && !fault.rotates;
-        let run = match self.judged(fault, &programs, &catalog, still, false).await {
-            Ok(run) => run,
+        let mut setup = setup(&self.stage, self.clock);
+        setup.still = !self.whole && !fault.rotates;
+        if let Some((function, behaviour)) = &fault.behaviour {
+            let executable = super::faulty_function();
+            setup.replace.push(Replacement {
+                function: function.clone(),
+                executable: executable.map_err(|why| Failure::Broken(why.to_owned()))?,
+                arguments: vec![behaviour.clone()],
+            });
+        }
+        let run = match examined(&catalog, &programs, &setup, false).await {
+            Ok((_, run)) => run,
             Err(refused @ Failure::Files(_)) => return Ok(Trial::Refused(first(&refused))),
             Err(failure) => return Err(failure),
         };
-        let mut failed = with(&run, Verdict::Fail);
+        let faultless = if setup.still {
+            &self.still
+        } else {
+            &self.faultless
+        };
+        let mut failed = new(&run, Verdict::Fail, &faultless.failing);
         let probes = only_probes(&catalog);
-        if failed.is_empty() && probe && !probes.controls.is_empty() {
-            let run = self.judged(fault, &programs, &probes, false, true).await?;
-            failed = with(&run, Verdict::Fail);
+        if failed.is_empty() && !probes.controls.is_empty() {
+            setup.still = false;
+            let (_, run) = examined(&probes, &programs, &setup, true).await?;
+            if !with(&run, Verdict::Fail).is_empty() {
+                let probed = self.probed.get_or_try_init(|| self.probed()).await?;
+                failed = new(&run, Verdict::Fail, &probed.failing);
+            }
         }
-        let inconclusive = with(&run, Verdict::Inconclusive)
-            .difference(&self.inconclusive)
-            .cloned()
-            .collect();
         Ok(Trial::Judged {
             failed,
-            inconclusive,
+            inconclusive: new(&run, Verdict::Inconclusive, &faultless.inconclusive),
         })
     }
 
-    /// Applies the programs to an embedded AWS of their own and judges them.
-    async fn judged(
-        &self,
-        fault: &Fault,
-        programs: &[Arc<Program>],
-        catalog: &Catalog,
-        still: bool,
-        probes: bool,
-    ) -> Result<Run, Failure> {
-        let mut setup = setup(&self.stage, self.clock);
-        setup.still = still;
-        setup.replace = fault
-            .behaviour
-            .iter()
-            .filter_map(|(function, behaviour)| {
-                Some(Replacement {
-                    function: function.clone(),
-                    executable: super::faulty_function()?,
-                    arguments: vec![behaviour.clone()],
-                })
-            })
-            .collect();
-        let subject = Subject::applied(programs, &setup).await?;
-        let question = Question {
-            stage: &self.stage,
-            now: None,
-            probes,
-            shard: None,
-        };
-        let Examined { run, .. } = examine(catalog, &subject, &question, Console::silent()).await;
-        if let Some(lab) = subject.lab {
-            lab.stop().await;
-        }
-        Ok(run)
+    /// What the probes find without any fault.
+    async fn probed(&self) -> Result<Faultless, Failure> {
+        let (probes, setup) = (only_probes(&self.catalog), setup(&self.stage, self.clock));
+        let (_, run) = examined(&probes, &self.programs, &setup, true).await?;
+        Ok(Faultless::of(&run))
     }
 
     /// Where progress is shown.
     pub(crate) fn console(&self) -> Console {
         self.console
     }
+}
+
+/// Applies programs to an embedded AWS of their own and judges them there.
+async fn examined(
+    catalog: &Catalog,
+    programs: &[Arc<Program>],
+    setup: &LabSetup,
+    probes: bool,
+) -> Result<(Facts, Run), Failure> {
+    let subject = Subject::applied(programs, setup).await?;
+    let question = Question {
+        stage: &setup.stage,
+        now: None,
+        probes,
+        shard: None,
+    };
+    let Examined { facts, run, .. } =
+        examine(catalog, &subject, &question, Console::silent()).await;
+    if let Some(lab) = subject.lab {
+        lab.stop().await;
+    }
+    Ok((facts, run))
 }
 
 fn setup(stage: &str, clock: Time) -> LabSetup {
@@ -241,6 +266,11 @@ fn first(failure: &Failure) -> String {
         .next()
         .unwrap_or_default()
         .to_owned()
+}
+
+/// Rules with a finding of this verdict that had none without the fault.
+fn new(run: &Run, verdict: Verdict, without: &BTreeSet<String>) -> BTreeSet<String> {
+    with(run, verdict).difference(without).cloned().collect()
 }
 
 /// Rules with a finding of this verdict; a population stands under the id of its check.

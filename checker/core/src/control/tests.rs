@@ -563,7 +563,7 @@ fn the_committed_schemas_are_current() {
 fn the_page_of_the_catalogue_names_every_rule_and_every_fact() {
     let page = catalog_page(&load(&example()).unwrap(), &vocabulary());
     for line in [
-        "| [FR-278](#fr-278) | high | platform-security | 8 | Secrets are rotated automatically at least every 90 days, without downtime |",
+        "| [FR-278](#fr-278) | high | platform-security | 8 | 1 | Secrets are rotated automatically at least every 90 days, without downtime |",
         "| `max_age` | 90d | at most 90d | regulatory ceiling, may only be lowered |",
         "| `interval` | secrets, managed | {secret.name} rotates every {secret.rotation.longest_gap} |",
         "| `no-gap` | probe `rotate` | no read failed while it happened |",

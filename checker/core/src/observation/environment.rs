@@ -72,6 +72,9 @@ const CREDENTIAL_PREFIXES: &[&str] = &[
     "eyJ",
 ];
 
+/// The variable of the anomaly detector that holds a source of events, such as `bank.synthetic`.
+const SOURCE: &str = "SYNTHETIC_SOURCE";
+
 /// Variables of the anomaly detector that say whom it watches and where it reports.
 const REFERENCES: &[&str] = &[
     "ACCESS_LOG_GROUP",
@@ -80,15 +83,21 @@ const REFERENCES: &[&str] = &[
     "CANARY_ROLE_ARN",
     "CANARY_SECRET",
     "ROTATION_ROLE_ARN",
+    SOURCE,
+    "TWIN_SECRET",
 ];
 
 /// What stands for a part of a value that names nothing: it is not kept.
 pub const NO_NAME: &str = "(no name)";
 
-/// The value of a variable that holds nothing but names of things: ARNs and paths, separated by commas. A part that
-/// is neither becomes [`NO_NAME`]; a variable of another name has no value here.
+/// The value of a variable that holds nothing but names of things: ARNs and paths, separated by commas, or a source of
+/// events. A part that is none becomes [`NO_NAME`]; a variable of another name has no value here.
 pub fn reference(name: &str, value: &str) -> Option<String> {
-    let names = |part: &str| part.is_empty() || (!is_literal(part) && is_name(part));
+    let names = |part: &str| {
+        part.is_empty()
+            || (!is_literal(part) && is_name(part))
+            || (name == SOURCE && is_source(part))
+    };
     REFERENCES.contains(&name).then(|| {
         value
             .split(',')
@@ -102,6 +111,13 @@ pub fn reference(name: &str, value: &str) -> Option<String> {
 fn is_name(text: &str) -> bool {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:*?+=@".contains(letter);
     text.len() <= 512 && text.chars().all(plain) && (text.starts_with("arn:aws") || is_path(text))
+}
+
+/// Two or more lower-case words with dots between them, none of them long enough to be a key.
+fn is_source(text: &str) -> bool {
+    let letter = |letter: char| letter.is_ascii_lowercase() || letter == '-';
+    let word = |word: &str| !word.is_empty() && word.len() < 32 && word.chars().all(letter);
+    text.len() <= 64 && text.contains('.') && text.split('.').all(word)
 }
 
 impl Variable {
@@ -247,6 +263,10 @@ mod tests {
             Some("/aws/secretsmanager/bank-access-dev"),
         );
         check("DB_PASSWORD", "arn:aws:x", None);
+        check("SYNTHETIC_SOURCE", "bank.synthetic", Some("bank.synthetic"));
+        check("SYNTHETIC_SOURCE", "hunter2", Some(NO_NAME));
+        check("SYNTHETIC_SOURCE", "s3cr3t.s3cr3t", Some(NO_NAME));
+        check("CANARY_SECRET", "bank.synthetic", Some(NO_NAME));
     }
 
     #[test]

@@ -51,6 +51,10 @@ crate::facts! {
         pub canary_role: Known<String>,
         /// Name of the secret whose reads may be synthetic; empty when there is none.
         pub canary_secret: Known<String>,
+        /// Name of the secret on which refused calls are the probes' own; empty when there is none.
+        pub twin_secret: Known<String>,
+        /// The source of synthetic events; empty when none is set.
+        pub synthetic_source: Known<String>,
     }
 }
 
@@ -73,6 +77,8 @@ pub(super) fn items(facts: &Facts, setting: &Setting, reads: &Reads) -> Vec<Item
         ("detector.rotation_role", function()),
         ("detector.canary_role", function()),
         ("detector.canary_secret", function()),
+        ("detector.twin_secret", function()),
+        ("detector.synthetic_source", function()),
         (
             "detector.published",
             Observation::Parameter(detector.published_as.clone()),
@@ -131,6 +137,8 @@ fn view(facts: &Facts, setting: &Setting) -> Detector {
         rotation_role: role("ROTATION_ROLE_ARN"),
         canary_role: role("CANARY_ROLE_ARN"),
         canary_secret: named("CANARY_SECRET"),
+        twin_secret: named("TWIN_SECRET"),
+        synthetic_source: named("SYNTHETIC_SOURCE"),
         arn,
     }
 }

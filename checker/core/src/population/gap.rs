@@ -57,6 +57,8 @@ const SETTINGS: &[(Noun, &str, Scope)] = &[
     (Noun::Detectors, "detector.rotation_role", Scope::All),
     (Noun::Detectors, "detector.canary_role", Scope::All),
     (Noun::Detectors, "detector.canary_secret", Scope::All),
+    (Noun::Detectors, "detector.twin_secret", Scope::All),
+    (Noun::Detectors, "detector.synthetic_source", Scope::All),
     (Noun::Detectors, "detector.role", Scope::All),
     (Noun::Detectors, "detector.timeout", Scope::All),
     (Noun::Detectors, "detector.runtime", Scope::All),
