@@ -115,7 +115,7 @@ fn a_rule_that_is_held_in_place() {
 
 #[test]
 fn a_file_that_is_one_case() {
-    let whole = json!({"recording": "tests/recording.json", "change": off()["change"]});
+    let whole = json!({"recording": "tests/recording.json", "change": off().get("change")});
     check(OFF, &whole.to_string(), 0, &["2 of   2"]);
 }
 

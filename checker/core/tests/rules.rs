@@ -6,10 +6,8 @@
 //! `checker controls test` reads the same files; the recording is made by `UPDATE=1 cargo test --release -p checker --test program`.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::wildcard_enum_match_arm,
     reason = "a test harness stops at the first thing that is not as it should be"
 )]
 

@@ -473,7 +473,8 @@ fn a_denied_service_never_passes() {
                 .collect();
             for (finding, (verdict, _)) in findings(&run) {
                 assert!(
-                    verdict == Verdict::Inconclusive || expected.contains(&(rule(&finding), verdict)),
+                    verdict == Verdict::Inconclusive
+                        || expected.contains(&(rule(&finding), verdict)),
                     "{service} denied: {finding} is {verdict:?}, which it is not otherwise"
                 );
             }
