@@ -251,17 +251,20 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let mut text = self.total.line(&self.control);
+        let mut lines = vec![self.total.line(&self.control)];
         for (name, source, mismatches) in &self.failed {
-            text += &format!("  failed: {name} ({source})\n");
-            for mismatch in mismatches {
-                text += &format!("    {mismatch}\n");
-            }
+            lines.push(format!("  failed: {name} ({source})\n"));
+            lines.extend(
+                mismatches
+                    .iter()
+                    .map(|mismatch| format!("    {mismatch}\n")),
+            );
         }
-        for (rule, mutation) in &self.unnoticed {
-            text += &format!("  no test notices when {rule} is {}\n", mutation.word());
-        }
-        text
+        lines.extend(self.unnoticed.iter().map(|(rule, mutation)| {
+            let done = mutation.word();
+            format!("  no test notices when {rule} is {done}\n")
+        }));
+        lines.concat()
     }
 }
 

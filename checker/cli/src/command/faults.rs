@@ -244,7 +244,7 @@ async fn try_all(
         {
             let bench = Arc::clone(&bench);
             running.spawn(async move {
-                let trial = bench.trial(&fault).await;
+                let trial = Box::pin(bench.trial(&fault)).await;
                 (fault, trial)
             });
         }
