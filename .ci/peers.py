@@ -1,15 +1,24 @@
 #!/usr/bin/env python3
-"""Plants faults in a CloudFormation rendering of the parts of the program that checkov can read, and says what it notices.
+"""Plants faults in a CloudFormation rendering of the parts of the program that other tools can read, and says what
+checkov and cfn-guard notice.
 
-Needs `checkov` on the PATH: `python3 -m venv venv && venv/bin/pip install checkov`. Prints a Markdown table: a fault is
-noticed when a check fails that does not fail on the rendering without any fault.
+    .ci/peers.py [--place target/venvs] [--registry DIR]
+
+Installs checkov (PyPI) and the npm package that AWS publishes with cfn-guard's executable and the 237 proactive controls of
+Control Tower in it, where they are missing. --registry adds the rules of a clone of
+https://github.com/aws-cloudformation/aws-guard-rules-registry. Prints a Markdown table: a fault is noticed when a check
+fails that does not fail on the rendering without any fault.
 """
+import argparse
 import copy
 import json
 import pathlib
 import subprocess
 import sys
 import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CHECKOV, GUARD = "checkov==3.3.30", "@cdklabs/cdk-validator-cfnguard@0.0.62"
 
 ACCOUNT, STAGE = "647751526084", "dev"
 SECRETS = f"arn:aws:secretsmanager:*:{ACCOUNT}:secret:bank-*-??????"
@@ -108,9 +117,24 @@ FAULTS = [
 ]
 
 
-def failing(folder):
+def installed(place):
+    """The executables of both tools, and cfn-guard's rules."""
+    checkov = place / "vcheckov/bin/checkov"
+    if not checkov.exists():
+        subprocess.run([sys.executable, "-m", "venv", place / "vcheckov"], check=True)
+        subprocess.run([place / "vcheckov/bin/pip", "install", "-q", CHECKOV], check=True)
+    guard = place / "guard"
+    if not (guard / "package").exists():
+        guard.mkdir(parents=True, exist_ok=True)
+        packed = subprocess.run(["npm", "pack", "--silent", GUARD], cwd=guard, check=True, capture_output=True, text=True)
+        subprocess.run(["tar", "xzf", packed.stdout.strip().splitlines()[-1]], cwd=guard, check=True)
+    package = guard / "package"
+    return checkov, package / "bin/ubuntu/x86_64/cfn-guard", package / "rules/control-tower/cfn-guard"
+
+
+def checkov(program, folder):
     """`file` to the checks that fail in it, from one run over all files."""
-    run = subprocess.run(["checkov", "-d", folder, "--framework", "cloudformation", "-o", "json", "--compact"],
+    run = subprocess.run([program, "-d", folder, "--framework", "cloudformation", "-o", "json", "--compact"],
                          capture_output=True, text=True, check=False)
     found = {}
     for row in json.loads(run.stdout)["results"]["failed_checks"]:
@@ -119,7 +143,27 @@ def failing(folder):
     return found
 
 
+def guard(program, rules, folder):
+    """`file` to the rules that fail in it."""
+    found = {}
+    for place in rules:
+        run = subprocess.run([program, "validate", "--rules", place, "--data", folder, "--structured", "--output-format", "json",
+                              "--show-summary", "none"], capture_output=True, text=True, check=False)
+        # 19 says that a rule fails; anything else but success is the tool's own trouble.
+        if run.returncode not in (0, 19):
+            sys.exit(f"cfn-guard ended with {run.returncode}: {run.stderr[-2000:]}")
+        for report in json.loads(run.stdout):
+            failed = {rule["Rule"]["name"] for rule in report["not_compliant"]}
+            found.setdefault(pathlib.Path(report["name"]).name, set()).update((name, "") for name in failed)
+    return found
+
+
 def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--place", type=pathlib.Path, default=ROOT / "target/venvs")
+    parser.add_argument("--registry", type=pathlib.Path, action="append", default=[])
+    args = parser.parse_args()
+    checkov_program, guard_program, control_tower = installed(args.place.resolve())
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder)
         (path / "base.json").write_text(json.dumps(base(), indent=1))
@@ -127,15 +171,20 @@ def main():
             template = copy.deepcopy(base())
             change(template["Resources"])
             (path / f"fault-{number:02}.json").write_text(json.dumps(template, indent=1))
-        found = failing(folder)
-    before = found.get("base.json", set())
-    print("| fault | checkov |\n|---|---|")
-    noticed = 0
+        found = {"checkov": checkov(checkov_program, folder),
+                 "cfn-guard": guard(guard_program, [control_tower, *(it / "rules/aws" for it in args.registry)], folder)}
+    print("| fault | checkov | cfn-guard |\n|---|---|---|")
+    noticed = dict.fromkeys(found, 0)
     for number, (what, _) in enumerate(FAULTS):
-        new = sorted({check for check, _ in found.get(f"fault-{number:02}.json", set()) - before})
-        noticed += bool(new)
-        print(f"| {what} | {', '.join(new) or 'nothing'} |")
-    print(f"\n{noticed} of {len(FAULTS)} noticed", file=sys.stderr)
+        cells = []
+        for tool, files in found.items():
+            new = sorted({check for check, _ in files.get(f"fault-{number:02}.json", set()) - files.get("base.json", set())})
+            noticed[tool] += bool(new)
+            cells.append(", ".join(new) or "nothing")
+        print(f"| {what} | {' | '.join(cells)} |")
+    for tool, count in noticed.items():
+        print(f"{tool}: {count} of {len(FAULTS)} noticed; without a fault {len(found[tool].get('base.json', set()))} checks fail",
+              file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -90,6 +90,7 @@ pub(crate) async fn run(
         config: subject.config.clone(),
         calls: Arc::clone(aws.calls()),
         clock: subject.lab.as_ref().map(checker_lab::Lab::clock),
+        here: subject.is_loopback(),
         recipe: subject.recipe.clone(),
     };
     let done = on_one_thread(move || async move { all(ground, console).await }).await;
@@ -127,6 +128,7 @@ pub(crate) async fn clean(
         config: subject.config.clone(),
         calls: Arc::default(),
         clock: None,
+        here: subject.is_loopback(),
         recipe: None,
     };
     let cleaned = on_one_thread(move || async move {

@@ -35,6 +35,8 @@ pub(super) struct Ground {
     pub(super) calls: Arc<Calls>,
     /// The clock, where it can be moved.
     pub(super) clock: Option<LabClock>,
+    /// Whether it is on this machine.
+    pub(super) here: bool,
     /// How the embedded AWS is made once more.
     pub(super) recipe: Option<Recipe>,
 }
@@ -71,7 +73,7 @@ impl Scene {
             &ground.calls,
             ground.clock.clone(),
         );
-        let waiting = Waiting::new(ground.clock);
+        let waiting = Waiting::new(ground.clock, ground.here);
         let checker = sessions.checker().await?;
         let scene = Self {
             mailbox: Mailbox::new(setting, waiting.is_lab()),

@@ -1,6 +1,8 @@
 //! The leak sweep: values that exist only for this are sent every way that a value can go, failures included, and then
 //! everything that is written down is searched for them. A decoy that is planted on purpose must be found.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_cloudtrail::types::LookupAttributeKey;
 use aws_sdk_cloudwatchlogs::types::InputLogEvent;
 use aws_sdk_lambda::primitives::Blob;
@@ -57,11 +59,14 @@ pub(super) async fn run(
     let search = Search::new(values.iter().map(Value::exposed)).map_err(not_built)?;
     let decoy_search = Search::new([decoy.exposed()]).map_err(not_built)?;
     let mut sweep = Swept::default();
+    let mut received = Received::new();
     scene
         .waiting
         .until(real(within), async || {
             sweep = Swept::default();
-            sweep.all(scene, &checker, places, &search).await;
+            sweep
+                .all(scene, &checker, places, &search, &mut received)
+                .await;
             sweep.decoys(scene, &checker, &group, &decoy_search).await;
             (sweep.unsearched.is_empty() && sweep.has(&decoys)).then_some(())
         })
@@ -381,6 +386,10 @@ async fn plant_decoys(scene: &Scene, checker: &Clients, decoy: &Value) -> Result
     }
 }
 
+/// What queues handed out, by queue and message: a second look does not see what the first one read, because that is
+/// hidden for a while.
+type Received = BTreeMap<String, BTreeMap<String, String>>;
+
 /// What a search came to.
 #[derive(Default)]
 struct Swept {
@@ -395,7 +404,14 @@ impl Swept {
         decoys.iter().all(|form| self.decoys.contains(form))
     }
 
-    async fn all(&mut self, scene: &Scene, checker: &Clients, places: &[String], search: &Search) {
+    async fn all(
+        &mut self,
+        scene: &Scene,
+        checker: &Clients,
+        places: &[String],
+        search: &Search,
+        received: &mut Received,
+    ) {
         for place in places {
             let texts = if place.starts_with('/') {
                 log(scene, checker, place).await
@@ -404,7 +420,7 @@ impl Swept {
             } else if *place == scene.setting.organisation.probe_queue(&scene.setting.stage) {
                 mail(scene, checker).await
             } else {
-                queue(checker, place).await
+                queue(checker, place, received.entry(place.clone()).or_default()).await
             };
             match texts {
                 Ok(texts) => self.search(place, &texts, search),
@@ -478,8 +494,8 @@ async fn mail(scene: &Scene, checker: &Clients) -> Texts {
         .collect())
 }
 
-/// Another queue: what is there becomes visible again after a moment.
-async fn queue(checker: &Clients, name: &str) -> Texts {
+/// Another queue: what is there becomes visible again after a moment. What was read before something failed is kept.
+async fn queue(checker: &Clients, name: &str, received: &mut BTreeMap<String, String>) -> Texts {
     let found = checker
         .sqs
         .get_queue_url()
@@ -488,10 +504,9 @@ async fn queue(checker: &Clients, name: &str) -> Texts {
         .await
         .map_err(|error| unseen("sqs:GetQueueUrl", &error))?;
     let operation = "sqs:ReceiveMessage";
-    let mut texts = Vec::new();
     // Ten at a time, until the queue shows no more; each stays hidden for two minutes only.
     for _ in 0..1000 {
-        let received = checker
+        let page = checker
             .sqs
             .receive_message()
             .set_queue_url(found.queue_url().map(str::to_owned))
@@ -501,15 +516,18 @@ async fn queue(checker: &Clients, name: &str) -> Texts {
             .send()
             .await
             .map_err(|error| unseen(operation, &error))?;
-        if received.messages().is_empty() {
-            return Ok(texts);
+        if page.messages().is_empty() {
+            let texts = received.iter();
+            return Ok(texts
+                .map(|(id, text)| (format!("message {id}"), text.clone()))
+                .collect());
         }
-        texts.extend(received.messages().iter().map(|message| {
-            (
-                format!("message {}", message.message_id().unwrap_or("?")),
-                message.body().unwrap_or_default().to_owned(),
-            )
-        }));
+        for message in page.messages() {
+            let id = message
+                .message_id()
+                .ok_or_else(|| incomplete(operation, "MessageId"))?;
+            received.insert(id.to_owned(), message.body().unwrap_or_default().to_owned());
+        }
     }
     Err(Unseen {
         operation: operation.to_owned(),

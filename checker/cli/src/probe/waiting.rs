@@ -23,12 +23,14 @@ const LAB_BUSY: Duration = Duration::from_secs(20);
 /// Waits, and knows the time.
 pub(super) struct Waiting {
     lab: Option<LabClock>,
+    /// Whether what is probed is on this machine: a lab in another process, or an emulator.
+    here: bool,
 }
 
 impl Waiting {
     /// With the lab's clock where there is a lab.
-    pub(super) fn new(lab: Option<LabClock>) -> Self {
-        Self { lab }
+    pub(super) fn new(lab: Option<LabClock>, here: bool) -> Self {
+        Self { lab, here }
     }
 
     /// Whether the clock can be moved.
@@ -36,9 +38,9 @@ impl Waiting {
         self.lab.is_some()
     }
 
-    /// How long records and events may take to arrive: 15 minutes by `CloudTrail`'s word, no time at all in the lab.
+    /// How long records and events may take to arrive: 15 minutes by `CloudTrail`'s word, hardly any time on this machine.
     pub(super) fn arrival(&self) -> Duration {
-        if self.is_lab() {
+        if self.here || self.is_lab() {
             Duration::from_mins(1)
         } else {
             Duration::from_mins(15)

@@ -145,6 +145,19 @@ pub(super) fn missing(facts: &Facts) -> Result<Vec<String>, Unseen> {
     let Answer::TaggedSecrets(tagged) = facts.get(&Observation::TaggedSecrets)? else {
         return Err(mismatch(&Observation::TaggedSecrets));
     };
+    let told: BTreeSet<&str> = tagged.iter().map(|found| found.arn.as_str()).collect();
+    let mut carrying = listed
+        .iter()
+        .filter(|secret| !secret.tags.is_empty() && secret.deleted.is_none())
+        .peekable();
+    // A source that knows none of what it must know confirms nothing.
+    if carrying.peek().is_some() && carrying.all(|secret| !told.contains(secret.arn.as_str())) {
+        return Err(Unseen {
+            operation: Observation::TaggedSecrets.operation().to_owned(),
+            code: "KnowsNothing".to_owned(),
+            advice: "it lists none of the secrets that carry tags, so that nothing is reconciled with it".to_owned(),
+        });
+    }
     let known: BTreeSet<&str> = listed.iter().map(|secret| secret.arn.as_str()).collect();
     Ok(tagged
         .iter()
