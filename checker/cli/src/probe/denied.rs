@@ -148,15 +148,40 @@ async fn recorded(
         .await;
     match problem {
         Some(reason) => Known::Unknown(reason),
-        None => Known::Known(
-            attempts
-                .iter()
-                .zip(requests)
-                .filter(|(attempt, request)| request.is_some() && attempt.record.is_none())
-                .map(|(attempt, _)| attempt.action.clone())
-                .collect(),
-        ),
+        None => unrecorded(attempts, requests),
     }
+}
+
+/// The refusals without a record. Where there is none to look for, or none that could be found, that is not known.
+fn unrecorded(attempts: &[Attempt], requests: &[Option<String>]) -> Known<Vec<String>> {
+    let refused = || {
+        attempts
+            .iter()
+            .zip(requests)
+            .filter(|(attempt, _)| attempt.code.as_deref().is_some_and(is_refusal))
+    };
+    let missing: Vec<String> = refused()
+        .filter(|(attempt, request)| request.is_some() && attempt.record.is_none())
+        .map(|(attempt, _)| attempt.action.clone())
+        .collect();
+    let untraceable = refused().find(|(_, request)| request.is_none());
+    if !missing.is_empty() {
+        Known::Known(missing)
+    } else if let Some((attempt, _)) = untraceable {
+        Known::Unknown(format!(
+            "the refusal of {} came without a request id, by which its record could be found",
+            attempt.action
+        ))
+    } else if refused().next().is_none() {
+        Known::Unknown("nothing was refused, so that there is no record to look for".to_owned())
+    } else {
+        Known::Known(missing)
+    }
+}
+
+/// Whether an error says that a permission was lacking.
+fn is_refusal(code: &str) -> bool {
+    code.contains("AccessDenied")
 }
 
 /// Makes one call.
@@ -316,7 +341,7 @@ where
         Err(error) => {
             let request = error.request_id().map(str::to_owned);
             let unseen = unseen(action, &error);
-            if unseen.code.contains("AccessDenied") {
+            if is_refusal(&unseen.code) {
                 End::Refused {
                     code: unseen.code,
                     request,
@@ -337,4 +362,51 @@ fn unknown(action: &str) -> End {
             checker_core::probe::TRIABLE.join(", ")
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is known of the records after calls that ended with a code, with a request id, with a record.
+    fn known(calls: &[(Option<&str>, Option<&str>, Option<&str>)]) -> Result<usize, String> {
+        let attempts: Vec<Attempt> = calls
+            .iter()
+            .map(|(code, _, record)| Attempt {
+                action: "secretsmanager:PutSecretValue".to_owned(),
+                code: code.map(str::to_owned),
+                record: record.map(str::to_owned),
+            })
+            .collect();
+        let requests: Vec<Option<String>> = calls
+            .iter()
+            .map(|(_, request, _)| request.map(str::to_owned))
+            .collect();
+        match unrecorded(&attempts, &requests) {
+            Known::Known(missing) => Ok(missing.len()),
+            Known::Unknown(reason) => Err(reason),
+        }
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_looked_for_is_not_taken_for_found() {
+        let denied = Some("AccessDeniedException");
+        let found = (denied, Some("r"), Some("e"));
+        assert_eq!(known(&[found, (None, None, None)]), Ok(0));
+        assert_eq!(known(&[found, (denied, Some("r"), None)]), Ok(1));
+        assert_eq!(
+            known(&[(denied, None, None), (denied, Some("r"), None)]),
+            Ok(1)
+        );
+        let without = known(&[found, (denied, None, None)]).unwrap_err();
+        assert!(without.contains("without a request id"), "{without}");
+        for nothing in [
+            &[(None, None, None)][..],
+            &[(Some("Throttling"), None, None)],
+            &[],
+        ] {
+            let reason = known(nothing).unwrap_err();
+            assert!(reason.contains("nothing was refused"), "{reason}");
+        }
+    }
 }
