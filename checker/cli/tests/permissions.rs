@@ -263,6 +263,81 @@ fn unseen(run: &Value) -> BTreeSet<String> {
         .collect()
 }
 
+#[tokio::test]
+async fn probing_needs_no_more_than_what_is_printed() {
+    let lab = Lab::start();
+    let administrator = lab.administrator().await;
+    let iam = aws_sdk_iam::Client::new(&administrator);
+    let sts = aws_sdk_sts::Client::new(&administrator);
+    // As the program has it, then with exactly the printed policy.
+    let (before, deployed) = run(&lab, &sts, true).await;
+    assert!(!measurements(&deployed).is_empty());
+    let policy = printed(&["--probes"]);
+    assert_eq!(
+        held(&iam).await,
+        actions(&policy),
+        "the program gives its role other actions"
+    );
+    grant(&iam, &policy).await;
+    let (after, enough) = run(&lab, &sts, true).await;
+    assert_eq!(after, before, "the printed policy is not enough");
+    assert_eq!(measurements(&enough), measurements(&deployed));
+    // Whatever the probes alone need is needed.
+    let reading = actions(&printed(&[]));
+    let probing: Vec<String> = actions(&policy).difference(&reading).cloned().collect();
+    assert!(!probing.is_empty());
+    let rounds = if std::env::var_os("THOROUGH").is_some() {
+        probing.len()
+    } else {
+        2
+    };
+    for action in probing.iter().take(rounds) {
+        grant(&iam, &without(&policy, action)).await;
+        let (less, _) = run(&lab, &sts, true).await;
+        assert_ne!(less, before, "{action} is not needed");
+    }
+}
+
+/// Every action that the checker's role is allowed.
+async fn held(iam: &aws_sdk_iam::Client) -> BTreeSet<String> {
+    let names = iam
+        .list_role_policies()
+        .role_name(ROLE)
+        .send()
+        .await
+        .unwrap();
+    let mut held = BTreeSet::new();
+    for name in names.policy_names() {
+        let policy = iam.get_role_policy().role_name(ROLE).policy_name(name);
+        let encoded = policy.send().await.unwrap().policy_document;
+        let text = percent_encoding::percent_decode_str(&encoded)
+            .decode_utf8()
+            .unwrap();
+        for statement in serde_json::from_str::<Value>(&text).unwrap()["Statement"]
+            .as_array()
+            .unwrap()
+        {
+            let allowed = &statement["Action"];
+            let one = std::slice::from_ref(allowed);
+            let each = allowed.as_array().map_or(one, Vec::as_slice);
+            held.extend(
+                each.iter()
+                    .map(|action| action.as_str().unwrap().to_owned()),
+            );
+        }
+    }
+    held
+}
+
+/// What the probes measured, by name.
+fn measurements(run: &Value) -> BTreeSet<String> {
+    let measured = run["measurements"].as_array().expect("a run");
+    measured
+        .iter()
+        .map(|one| format!("{} {}", one["probe"], one["what"]))
+        .collect()
+}
+
 /// The nightly role is given what the files beside its program hold.
 #[test]
 fn the_files_of_the_nightly_role_are_what_is_printed() {
@@ -287,13 +362,27 @@ fn the_files_of_the_nightly_role_are_what_is_printed() {
 #[test]
 fn no_policy_lets_anyone_read_a_value_that_is_not_a_probes() {
     for arguments in [&[][..], &["--probes"], &["--probes", "--as", "caller"]] {
-        let policy = printed(arguments);
+        let mut policy = printed(arguments);
         for forbidden in [
             "secretsmanager:GetSecretValue",
             "secretsmanager:BatchGetSecretValue",
-            "kms:Decrypt",
         ] {
             assert!(!actions(&policy).contains(forbidden), "{arguments:?}");
         }
+        // To write a probe's value takes the key, through Secrets Manager and for that secret only.
+        policy["Statement"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|statement| {
+                let of = &statement["Condition"]["ArnLike"]["kms:EncryptionContext:SecretARN"];
+                !of.as_array().is_some_and(|secrets| {
+                    secrets.iter().all(|secret| {
+                        let secret = secret.as_str().unwrap();
+                        secret.contains(":secret:bank-platform/rotation/probe-")
+                            || secret.contains(":secret:bank-platform/denied-")
+                    })
+                })
+            });
+        assert!(!actions(&policy).contains("kms:Decrypt"), "{arguments:?}");
     }
 }

@@ -33,6 +33,9 @@ pub struct Permissions {
     reads: BTreeSet<&'static str>,
     /// Allowed on one resource.
     exact: BTreeMap<String, BTreeSet<&'static str>>,
+    /// ARNs of secrets that get a value, which Secrets Manager encrypts in the writer's name.
+    written: BTreeSet<String>,
+    region: String,
 }
 
 impl Permissions {
@@ -70,7 +73,13 @@ impl Permissions {
             Holder::Caller => Some(Actor::Caller),
             Holder::Checker => Some(Actor::Checker),
         };
+        let mut written = BTreeSet::new();
         for step in plan.steps() {
+            if Some(&step.actor) == actor.as_ref()
+                && step.operation == "secretsmanager:PutSecretValue"
+            {
+                written.insert(step.resource.clone());
+            }
             if Some(&step.actor) == actor.as_ref() && !reads.contains(step.operation) {
                 let resource = &step.resource;
                 exact
@@ -86,7 +95,12 @@ impl Permissions {
                 }
             }
         }
-        Self { reads, exact }
+        Self {
+            reads,
+            exact,
+            written,
+            region: setting.region.clone(),
+        }
     }
 
     /// The text of the policy.
@@ -108,6 +122,19 @@ impl Permissions {
                 "Effect": "Allow",
                 "Action": actions,
                 "Resource": resources,
+            }));
+        }
+        if !self.written.is_empty() {
+            // The key may be any; what it decrypts may not.
+            statements.push(json!({
+                "Sid": "EncryptThroughSecretsManager",
+                "Effect": "Allow",
+                "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                "Resource": "*",
+                "Condition": {
+                    "StringEquals": {"kms:ViaService": format!("secretsmanager.{}.amazonaws.com", self.region)},
+                    "ArnLike": {"kms:EncryptionContext:SecretARN": self.written},
+                },
             }));
         }
         let policy: Value = json!({"Version": "2012-10-17", "Statement": statements});
