@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use aws_types::SdkConfig;
-use checker_core::access::second_opinions;
+use checker_core::access::{Reading, readable, second_opinions};
 use checker_core::control::Catalog;
 use checker_core::judge::{About, judge};
 use checker_core::merge::{PartJudged, SHARD_GAP, merge};
@@ -37,7 +37,7 @@ const PLACES: usize = 8;
 mod fail_closed;
 
 /// What is asked of a subject.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Question<'a> {
     /// The stage.
     pub(crate) stage: &'a str,
@@ -47,6 +47,8 @@ pub(crate) struct Question<'a> {
     pub(crate) probes: bool,
     /// The share of every population that is judged, where it is not all.
     pub(crate) shard: Option<Shard>,
+    /// Whether a live account may be judged with credentials that can read values.
+    pub(crate) may_read_values: bool,
 }
 
 /// What came of an examination: the run, and all that it follows from besides the controls.
@@ -68,7 +70,7 @@ pub(crate) async fn examine(
     subject: &Subject,
     question: &Question<'_>,
     console: Console,
-) -> Examined {
+) -> Result<Examined, Failure> {
     let clock = clock(subject, question);
     let place = Place {
         account: None,
@@ -85,9 +87,11 @@ pub(crate) async fn examine(
         finished: question.now,
         shard: question.shard,
         loopback: subject.is_loopback(),
+        may_read_values: question.may_read_values,
     };
     let mut asked = ask_place(catalog, &matter, place, clock, console).await;
     let plan = probe::plan(catalog, &asked.setting);
+    asked.values = matter.values(&plan, &asked.facts)?;
     // What is done once is done in the first shard.
     let traces = if question.probes && asked.setting.judges_once() {
         crate::probe::announce(&plan, console, subject.target == Target::Aws);
@@ -98,7 +102,7 @@ pub(crate) async fn examine(
     for trace in traces {
         asked.facts.insert(trace);
     }
-    judge_place(catalog, &matter, asked)
+    Ok(judge_place(catalog, &matter, asked))
 }
 
 /// Asks and judges in several places at the same time, and puts what came of them together.
@@ -118,6 +122,7 @@ pub(crate) async fn examine_places(
         finished: question.now,
         shard: question.shard,
         loopback: subject.is_loopback(),
+        may_read_values: question.may_read_values,
     });
     let catalog = Arc::new(catalog);
     let mut waiting = places.into_iter();
@@ -131,15 +136,18 @@ pub(crate) async fn examine_places(
             let clock = clock(subject, question);
             running.spawn(async move {
                 let mut asked = ask_place(&catalog, &matter, place, clock, console).await;
+                let plan = probe::plan(&catalog, &asked.setting);
+                asked.values = matter.values(&plan, &asked.facts)?;
                 // Probes are for one account and region, where somebody looks on.
-                for trace in crate::probe::not_run(&probe::plan(&catalog, &asked.setting)) {
+                for trace in crate::probe::not_run(&plan) {
                     asked.facts.insert(trace);
                 }
-                judge_place(&catalog, &matter, asked)
+                Ok(judge_place(&catalog, &matter, asked))
             });
         }
         match running.join_next().await {
             Some(Ok(place)) => {
+                let place: Examined = place?;
                 facts.keep(place.facts);
                 runs.push(place.run);
                 parts.push(PartJudged {
@@ -187,6 +195,41 @@ struct Matter {
     shard: Option<Shard>,
     /// Whether AWS is asked at an address of this machine.
     loopback: bool,
+    /// Whether that may be done with credentials that can read values.
+    may_read_values: bool,
+}
+
+impl Matter {
+    /// What a live account's run says of its own credentials; an error where they can read values and nobody allowed that.
+    fn values(&self, plan: &probe::Plan, facts: &Facts) -> Result<Option<String>, Failure> {
+        if self.target != Target::Aws {
+            return Ok(None);
+        }
+        let (caller, because) = match readable(facts, plan) {
+            Reading::Nothing => return Ok(None),
+            Reading::Unknown(reason) => {
+                return Ok(Some(format!(
+                    "whether the checker's own credentials can read values is not known: {reason}"
+                )));
+            }
+            Reading::Root => (
+                "the account's root user".to_owned(),
+                "no policy binds it".to_owned(),
+            ),
+            Reading::Values { caller, because } => (caller, because),
+        };
+        // Behind a loopback address the root user is a lab's administrator.
+        let of_a_lab = self.loopback && because == "no policy binds it";
+        if !self.may_read_values && !of_a_lab {
+            return Err(Failure::Usage(format!(
+                "these credentials can read values of secrets: {caller} ({because}). Take a role that has only what \
+                 `checker permissions` prints, or say --may-read-values, which the report will tell"
+            )));
+        }
+        Ok(Some(format!(
+            "the checker's own credentials can read values of secrets: {caller} ({because})"
+        )))
+    }
 }
 
 /// What one place answered.
@@ -194,6 +237,8 @@ struct Asked {
     setting: Setting,
     aws: Aws,
     facts: Facts,
+    /// What is to be said of the credentials that asked.
+    values: Option<String>,
 }
 
 async fn ask_place(
@@ -226,6 +271,7 @@ async fn ask_place(
         setting,
         aws,
         facts,
+        values: None,
     }
 }
 
@@ -234,6 +280,7 @@ fn judge_place(catalog: &Catalog, matter: &Matter, asked: Asked) -> Examined {
         setting,
         aws,
         facts,
+        values,
     } = asked;
     let mut notes = matter.notes.clone();
     match aws.calls().again() {
@@ -246,7 +293,10 @@ fn judge_place(catalog: &Catalog, matter: &Matter, asked: Asked) -> Examined {
         target: matter.target,
         finished: matter.finished.unwrap_or_else(Utc::now),
         notes,
-        not_proven: not_proven(matter, &facts),
+        not_proven: values
+            .into_iter()
+            .chain(not_proven(matter, &facts))
+            .collect(),
         api_calls: aws.calls().counted(),
     };
     let run = judge(catalog, &facts, &setting, about.clone());
@@ -278,9 +328,7 @@ fn region(config: &SdkConfig) -> String {
 pub(crate) async fn setting(subject: &Subject, stage: &str) -> Result<Setting, Failure> {
     let question = Question {
         stage,
-        now: None,
-        probes: false,
-        shard: None,
+        ..Question::default()
     };
     let aws = Aws::new(&subject.config, clock(subject, &question));
     let mut setting = Setting {

@@ -126,6 +126,30 @@ async fn grant(iam: &aws_sdk_iam::Client, policy: &Value) {
 
 /// A run as the checker's role: the rules that are inconclusive, and whatever else is not passed.
 async fn run(lab: &Lab, sts: &aws_sdk_sts::Client, probes: bool) -> (BTreeSet<String>, Value) {
+    let wanted = if probes { "--probes" } else { "--no-probes" };
+    let (_, said, run) = attempt(lab, sts, &[wanted]).await;
+    let run = run.expect(&said);
+    let mut inconclusive = BTreeSet::new();
+    for control in run["controls"].as_array().unwrap() {
+        for finding in control["findings"].as_array().unwrap() {
+            if finding["verdict"] == "inconclusive" || finding["verdict"] == "fail" {
+                inconclusive.insert(format!(
+                    "{}.{}",
+                    control["id"].as_str().unwrap(),
+                    finding["assertion"].as_str().unwrap()
+                ));
+            }
+        }
+    }
+    (inconclusive, run)
+}
+
+/// A run as the checker's role: its exit code, what it says, and the run that it wrote.
+async fn attempt(
+    lab: &Lab,
+    sts: &aws_sdk_sts::Client,
+    wanted: &[&str],
+) -> (Option<i32>, String, Option<Value>) {
     let session = sts
         .assume_role()
         .role_arn(format!("arn:aws:iam::647751526084:role/{ROLE}"))
@@ -147,7 +171,7 @@ async fn run(lab: &Lab, sts: &aws_sdk_sts::Client, probes: bool) -> (BTreeSet<St
     let output = checker()
         .args(["run", "--target", "aws", "--stage", "dev", "--genesis"])
         .args(["--endpoint-url", &lab.endpoint])
-        .arg(if probes { "--probes" } else { "--no-probes" })
+        .args(wanted)
         .arg("--signing-key")
         .arg(&key)
         .arg("--out")
@@ -158,28 +182,11 @@ async fn run(lab: &Lab, sts: &aws_sdk_sts::Client, probes: bool) -> (BTreeSet<St
         .env("AWS_REGION", REGION)
         .output()
         .unwrap();
-    let text = std::fs::read_to_string(out.path().join("runs/latest/run.json"))
-        .unwrap_or_else(|_| panic_with(&output));
-    let run: Value = serde_json::from_str(&text).unwrap();
-    let mut inconclusive = BTreeSet::new();
-    for control in run["controls"].as_array().unwrap() {
-        for finding in control["findings"].as_array().unwrap() {
-            if finding["verdict"] == "inconclusive" || finding["verdict"] == "fail" {
-                inconclusive.insert(format!(
-                    "{}.{}",
-                    control["id"].as_str().unwrap(),
-                    finding["assertion"].as_str().unwrap()
-                ));
-            }
-        }
-    }
-    (inconclusive, run)
-}
-
-fn panic_with(output: &std::process::Output) -> String {
-    format!(
-        "{{\"no run\": {:?}}}",
-        String::from_utf8_lossy(&output.stderr)
+    let text = std::fs::read_to_string(out.path().join("runs/latest/run.json")).ok();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+        text.map(|text| serde_json::from_str(&text).unwrap()),
     )
 }
 
@@ -218,7 +225,8 @@ async fn reading_needs_exactly_what_is_printed() {
     let policy = printed(&[]);
     let before = {
         let everything = serde_json::json!({"Version": "2012-10-17", "Statement": [
-            {"Effect": "Allow", "Action": ["*"], "Resource": ["*"]}]});
+            {"Effect": "Allow", "Action": ["*"], "Resource": ["*"]},
+            {"Effect": "Deny", "Action": ["secretsmanager:GetSecretValue"], "Resource": ["*"]}]});
         grant(&iam, &everything).await;
         let (_, run) = run(&lab, &sts, false).await;
         unseen(&run)
@@ -261,6 +269,49 @@ fn unseen(run: &Value) -> BTreeSet<String> {
         })
         .chain(gaps)
         .collect()
+}
+
+#[tokio::test]
+async fn credentials_that_can_read_values_are_refused_unless_they_are_allowed() {
+    let lab = Lab::start();
+    let administrator = lab.administrator().await;
+    let iam = aws_sdk_iam::Client::new(&administrator);
+    let sts = aws_sdk_sts::Client::new(&administrator);
+    let mut policy = printed(&[]);
+    policy["Statement"]
+        .as_array_mut()
+        .unwrap()
+        .push(serde_json::json!({
+        "Effect": "Allow", "Action": ["secretsmanager:GetSecret*"],
+        "Resource": ["arn:aws:secretsmanager:*:*:secret:bank-aml/*"]}));
+    grant(&iam, &policy).await;
+    let (status, said, _) = attempt(&lab, &sts, &["--no-probes"]).await;
+    assert_eq!(status, Some(2));
+    assert!(
+        said.contains(ROLE) && said.contains("--may-read-values"),
+        "{said}"
+    );
+    let (status, _, run) = attempt(&lab, &sts, &["--no-probes", "--may-read-values"]).await;
+    assert!(matches!(status, Some(0 | 1 | 3)));
+    let says = |run: &Value| {
+        run["not_proven"]
+            .to_string()
+            .contains("own credentials can read values of secrets")
+    };
+    assert!(says(&run.unwrap()));
+    // The probe secret is what the probes are there for.
+    let probe = policy["Statement"]
+        .as_array_mut()
+        .unwrap()
+        .last_mut()
+        .unwrap();
+    probe["Resource"] = serde_json::json!([
+        "arn:aws:secretsmanager:*:*:secret:bank-platform/rotation/probe-dev-??????"
+    ]);
+    grant(&iam, &policy).await;
+    let (status, said, run) = attempt(&lab, &sts, &["--no-probes"]).await;
+    assert!(matches!(status, Some(0 | 1 | 3)), "{said}");
+    assert!(!says(&run.unwrap()));
 }
 
 #[tokio::test]

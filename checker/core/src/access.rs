@@ -8,6 +8,7 @@
 //! Not seen here: session policies of federated users, the account's root user, resources of other regions, and what AWS
 //! does on behalf of its services.
 
+mod caller;
 mod drawing;
 mod estate;
 mod opinion;
@@ -21,6 +22,7 @@ use checker_iam::proof::{
 };
 use checker_iam::reach::{Estate, Reached, Route, reach};
 
+pub use self::caller::{Reading, readable};
 pub use self::drawing::mermaid;
 pub use self::opinion::questions as second_opinions;
 use self::people::{Caller, People};

@@ -91,9 +91,9 @@ pub(super) fn gate(arguments: &Arguments, console: Console) -> Result<u8, Failur
             now: arguments.now,
             // Of a preview nothing runs.
             probes: plans.is_empty() && !arguments.no_probes,
-            shard: None,
+            ..Question::default()
         };
-        let mut examined = examine(&catalog, &subject, &question, console).await;
+        let mut examined = examine(&catalog, &subject, &question, console).await?;
         let decision = Decision::on(&examined.run, arguments.fail_on);
         let notes = decision.note(arguments.fail_on);
         examined.run.notes.extend(notes.clone());

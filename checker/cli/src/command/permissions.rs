@@ -63,11 +63,9 @@ pub(super) fn permissions(arguments: &Arguments, console: Console) -> Result<u8,
         .await?;
         let question = Question {
             stage: &arguments.stage,
-            now: None,
-            probes: false,
-            shard: None,
+            ..Question::default()
         };
-        let examined = examine(&catalog, &subject, &question, console).await;
+        let examined = examine(&catalog, &subject, &question, console).await?;
         let plan = probe::plan(&catalog, &examined.setting);
         let holder = match (arguments.probes, arguments.actor) {
             (false, _) => Holder::Reader,

@@ -69,6 +69,9 @@ pub(super) struct Arguments {
     /// Carry out no probe, and have what they would prove inconclusive.
     #[arg(long)]
     no_probes: bool,
+    /// Judge a live account even with credentials that can read values of secrets; the report says so.
+    #[arg(long)]
+    may_read_values: bool,
     /// The key that signs the run: OpenSSH form, ed25519, no passphrase. The lab makes one of its own.
     #[arg(long, value_name = "FILE")]
     signing_key: Option<PathBuf>,
@@ -125,6 +128,7 @@ pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure
             now: arguments.now,
             probes: arguments.with_probes(),
             shard: arguments.shard,
+            may_read_values: arguments.may_read_values,
         };
         let mut places = places(
             &subject.config,
@@ -135,7 +139,7 @@ pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure
         let (examined, parts) = match (places.pop(), places.is_empty(), &arguments.accounts) {
             (Some(only), true, None) => {
                 subject.config = only.config;
-                let examined = examine(&catalog, &subject, &question, console).await;
+                let examined = examine(&catalog, &subject, &question, console).await?;
                 (examined, Vec::new())
             }
             (last, _, _) => {

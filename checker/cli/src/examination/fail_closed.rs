@@ -451,13 +451,12 @@ fn a_denied_service_never_passes() {
                 .plant(format!("{service}:*=access-denied").parse().unwrap());
             let question = Question {
                 stage: "dev",
-                now: None,
-                probes: false,
-                shard: None,
+                ..Question::default()
             };
             let console = Console::silent();
             let run = super::examine(&bench.catalog, &bench.subject, &question, console)
                 .await
+                .unwrap()
                 .run;
             lab.faults().clear();
             assert!(

@@ -226,12 +226,11 @@ async fn examined(
     let subject = Subject::applied(programs, setup).await?;
     let question = Question {
         stage: &setup.stage,
-        now: None,
         probes,
-        shard: None,
+        ..Question::default()
     };
     let Examined { facts, run, .. } =
-        examine(catalog, &subject, &question, Console::silent()).await;
+        examine(catalog, &subject, &question, Console::silent()).await?;
     if let Some(lab) = subject.lab {
         lab.stop().await;
     }
