@@ -198,6 +198,8 @@ async fn carry_out(plan: &Plan, scene: &Rc<Scene>, console: Console) -> Vec<Obse
     let total = plan.probes.len();
     let mut done = Vec::new();
     let mut interrupted = std::pin::pin!(interruption());
+    let mut lost = std::pin::pin!(connection_lost(scene));
+    let mut why = ("Interrupted", "the probe was interrupted");
     loop {
         console.progress(&format!("{} of {total} probes done", done.len()));
         tokio::select! {
@@ -211,12 +213,20 @@ async fn carry_out(plan: &Plan, scene: &Rc<Scene>, console: Console) -> Vec<Obse
                 running.abort_all();
                 break;
             }
+            () = &mut lost => {
+                why = ("ConnectionLost", "AWS did not answer any more while the probe ran");
+                running.abort_all();
+                break;
+            }
         }
     }
     let lost = Unseen {
         operation: "probe".to_owned(),
-        code: "Interrupted".to_owned(),
-        advice: "the probe was interrupted; what it had changed was set right".to_owned(),
+        code: why.0.to_owned(),
+        advice: format!(
+            "{}; the trace of the clean-up says what was set right",
+            why.1
+        ),
     };
     let missing: Vec<Observed> = plan
         .probes
@@ -226,6 +236,13 @@ async fn carry_out(plan: &Plan, scene: &Rc<Scene>, console: Console) -> Vec<Obse
         .collect();
     done.extend(missing);
     done
+}
+
+/// Ends once nothing at all was answered for a while.
+async fn connection_lost(scene: &Scene) {
+    while !scene.is_lost() {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
 }
 
 async fn act(planned: &Planned, scene: &Scene) -> Result<Trace, Unseen> {

@@ -8,70 +8,17 @@
 )]
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use aws_sdk_secretsmanager::types::{RotationRulesType, Tag};
-use aws_smithy_http_client::Builder;
-use aws_types::SdkConfig;
-use aws_types::region::Region;
 use serde_json::Value;
 
+mod support;
+
+use support::{Lab, REGION, checker};
+
 const ROLE: &str = "bank-compliance-checker-dev";
-const REGION: &str = "ap-southeast-2";
-
-/// An embedded AWS in a process of its own, stopped at the end.
-struct Lab {
-    process: Child,
-    endpoint: String,
-}
-
-impl Lab {
-    fn start() -> Self {
-        let mut process = checker()
-            .args(["lab", "--port", "0"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.as_mut().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let endpoint = line
-            .trim()
-            .strip_prefix("export AWS_ENDPOINT_URL=")
-            .unwrap()
-            .to_owned();
-        Self { process, endpoint }
-    }
-
-    /// A configuration with its administrator's credentials, which it did not issue.
-    async fn administrator(&self) -> SdkConfig {
-        aws_config::defaults(aws_config::BehaviorVersion::latest())
-            .http_client(Builder::new().build_http())
-            .endpoint_url(&self.endpoint)
-            .region(Region::new(REGION))
-            .test_credentials()
-            .load()
-            .await
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
-
-fn checker() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_checker"));
-    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
-    command
-}
-
 fn printed(arguments: &[&str]) -> Value {
     let output = checker()
         .arg("permissions")

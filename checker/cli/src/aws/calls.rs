@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
-use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::retries::RequestAttempts;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
@@ -21,6 +24,8 @@ struct Counts {
     again: u64,
     /// Rows of the lists that are being read.
     rows: BTreeMap<String, u64>,
+    /// Since when something is asked and nothing at all is answered.
+    unanswered: Option<Instant>,
 }
 
 impl Calls {
@@ -64,7 +69,18 @@ impl Calls {
         self.note(|counts| {
             *counts.by_operation.entry(operation).or_default() += 1;
             counts.again += u64::from(attempt > 1);
+            counts.unanswered.get_or_insert_with(Instant::now);
         });
+    }
+
+    fn answered(&self) {
+        self.note(|counts| counts.unanswered = None);
+    }
+
+    /// For how long something is asked and nothing at all is answered, not even with an error.
+    pub(crate) fn unanswered(&self) -> Duration {
+        let since = self.note(|counts| counts.unanswered);
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     fn note<T>(&self, note: impl FnOnce(&mut Counts) -> T) -> T {
@@ -102,6 +118,16 @@ impl Intercept for Counter {
                 .map_or(1, RequestAttempts::attempts);
             self.0.count(operation, attempt);
         }
+        Ok(())
+    }
+
+    fn read_after_transmit(
+        &self,
+        _context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.answered();
         Ok(())
     }
 }

@@ -12,6 +12,9 @@ use super::value::Value;
 use super::{CLEAN_UP, denied, lease, sweep};
 use crate::aws::{incomplete, unseen};
 
+/// How long a lost connection is given to set something right after all.
+const LAST_ATTEMPT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Something that has to be set right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Undo {
@@ -38,11 +41,33 @@ pub(super) enum Undo {
     },
 }
 
+impl Undo {
+    /// How it is once that is done, in words.
+    fn aim(&self) -> String {
+        match self {
+            Self::Lease => "the lease is given back".to_owned(),
+            Self::Labels { secret } => {
+                format!("{secret} has a value that works, and no rotation of it is left halfway")
+            }
+            Self::Decoys { group } => format!("{group} is gone"),
+            Self::Twin { twin, action, .. } => {
+                format!("{action} on {} is undone if it was allowed", twin.arn())
+            }
+        }
+    }
+}
+
 /// Sets everything right that the scene noted, the last first, and tells what was done.
 pub(super) async fn run(scene: &Scene) -> Observed {
     let mut steps = Vec::new();
+    let mut gone = false;
     for undo in scene.noted() {
-        steps.push(right(scene, &undo).await);
+        let step = if scene.is_lost() {
+            last_attempt(scene, &undo, &mut gone).await
+        } else {
+            right(scene, &undo).await
+        };
+        steps.push(step);
     }
     Observed {
         observation: Observation::Trace(CLEAN_UP.to_owned()),
@@ -54,28 +79,34 @@ pub(super) async fn run(scene: &Scene) -> Observed {
     }
 }
 
+/// One more try after the connection was lost; once that fails too, none for what is left.
+async fn last_attempt(scene: &Scene, undo: &Undo, gone: &mut bool) -> Righted {
+    if !*gone
+        && let Ok(step) = tokio::time::timeout(LAST_ATTEMPT, right(scene, undo)).await
+        && step.failed.is_none()
+    {
+        return step;
+    }
+    *gone = true;
+    let unseen = Unseen {
+        operation: "probe".to_owned(),
+        code: "ConnectionLost".to_owned(),
+        advice: "AWS does not answer; run `checker clean` once it does".to_owned(),
+    };
+    told(undo.aim(), Err(unseen))
+}
+
 async fn right(scene: &Scene, undo: &Undo) -> Righted {
+    let aim = undo.aim();
     match undo {
-        Undo::Lease => told(
-            "the lease is given back".to_owned(),
-            lease::give_back(scene).await,
-        ),
-        Undo::Labels { secret } => told(
-            format!("{secret} has a value that works, and no rotation of it is left halfway"),
-            labels(scene, secret).await,
-        ),
-        Undo::Decoys { group } => told(
-            format!("{group} is gone"),
-            forget_decoys(scene, group).await,
-        ),
+        Undo::Lease => told(aim, lease::give_back(scene).await),
+        Undo::Labels { secret } => told(aim, labels(scene, secret).await),
+        Undo::Decoys { group } => told(aim, forget_decoys(scene, group).await),
         Undo::Twin {
             principal,
             twin: on,
             action,
-        } => told(
-            format!("{action} on {} is undone if it was allowed", on.arn()),
-            twin(scene, principal, on, action).await.map(|()| true),
-        ),
+        } => told(aim, twin(scene, principal, on, action).await.map(|()| true)),
     }
 }
 

@@ -23,6 +23,9 @@ use super::waiting::Waiting;
 use crate::aws::{Calls, incomplete, unseen};
 use crate::subject::Recipe;
 
+/// With calls under way, AWS is never silent for that long.
+const SILENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// What probes are carried out on.
 pub(super) struct Ground {
     /// What may be called.
@@ -55,6 +58,7 @@ pub(super) struct Scene {
     pub(super) changing: tokio::sync::Mutex<()>,
     /// How the embedded AWS is made once more, where that is what is judged.
     pub(super) recipe: Option<Recipe>,
+    calls: Arc<Calls>,
     sessions: Sessions,
     clients: RefCell<BTreeMap<Actor, Rc<Clients>>>,
     undo: RefCell<Vec<Undo>>,
@@ -82,6 +86,7 @@ impl Scene {
             waiting,
             changing: tokio::sync::Mutex::new(()),
             recipe: ground.recipe,
+            calls: ground.calls,
             sessions,
             clients: RefCell::new(BTreeMap::from([(Actor::Checker, Rc::new(checker))])),
             undo: RefCell::new(Vec::new()),
@@ -89,6 +94,11 @@ impl Scene {
             control: RefCell::new(None),
         };
         Ok(scene)
+    }
+
+    /// Whether the connection is lost: nothing at all was answered for a while.
+    pub(super) fn is_lost(&self) -> bool {
+        self.calls.unanswered() > SILENCE
     }
 
     /// Clients with the credentials of an actor; its role is assumed on first use.

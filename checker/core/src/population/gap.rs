@@ -36,37 +36,6 @@ const RUNTIME: &[(Noun, &str)] = &[
     (Noun::Calls, ""),
 ];
 
-/// Settings as a program writes them down: a gap of a resource touches its own, and names that others refer to.
-const SETTINGS: &[(Noun, &str, Scope)] = &[
-    (Noun::Declarations, "declaration.settings", Scope::Declared),
-    (
-        Noun::Declarations,
-        "declaration.policies_known",
-        Scope::Declared,
-    ),
-    (Noun::Declarations, "declaration.outsiders", Scope::Declared),
-    (
-        Noun::Declarations,
-        "declaration.unconfined",
-        Scope::Declared,
-    ),
-    (Noun::Declarations, "declaration.wide", Scope::Declared),
-    (Noun::Detectors, "detector.allowed", Scope::All),
-    (Noun::Detectors, "detector.alert_topic", Scope::All),
-    (Noun::Detectors, "detector.record_log", Scope::All),
-    (Noun::Detectors, "detector.rotation_role", Scope::All),
-    (Noun::Detectors, "detector.canary_role", Scope::All),
-    (Noun::Detectors, "detector.canary_secret", Scope::All),
-    (Noun::Detectors, "detector.twin_secret", Scope::All),
-    (Noun::Detectors, "detector.synthetic_source", Scope::All),
-    (Noun::Detectors, "detector.role", Scope::All),
-    (Noun::Detectors, "detector.timeout", Scope::All),
-    (Noun::Detectors, "detector.runtime", Scope::All),
-    (Noun::Functions, "lambda.role", Scope::All),
-    (Noun::Functions, "lambda.timeout", Scope::All),
-    (Noun::Principals, "principal.trusts_outside", Scope::All),
-];
-
 /// Lists of what the whole account holds, of which a preview shows the part of its own stacks.
 const OF_THE_ACCOUNT: &[(Noun, &str)] = &[(Noun::Account, "account.secrets")];
 
@@ -109,11 +78,6 @@ impl<'a> Gaps<'a> {
                 {
                     poison(noun, &mut items, gap, path, scope)?;
                 }
-            }
-        }
-        for gap in &plan.gaps {
-            for (_, path, scope) in SETTINGS.iter().filter(|(of, _, _)| *of == noun) {
-                poison(noun, &mut items, gap, path, *scope)?;
             }
         }
         if noun == Noun::Principals {

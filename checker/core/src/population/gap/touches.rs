@@ -6,7 +6,8 @@
 use crate::population::Noun;
 use crate::population::Noun::{
     Account, Calls, Declarations, Detectors, Environments, EventRules, Functions, Keys, LogGroups,
-    Outputs, Parameters, Policies, Principals, Resources, Schedules, Secrets, Topics, Trails,
+    Outputs, Parameters, Policies, Principals, Program as Programs, Resources, Schedules, Secrets,
+    Topics, Trails,
 };
 
 /// Something that rests on a property.
@@ -59,12 +60,64 @@ const fn row(
 const IDENTITY: &[Touch] = &[Touch::Access, all(Policies, ""), all(Principals, "")];
 const NOTHING: &[Touch] = &[];
 
+/// What compares the names of roles.
+const ROLE_NAME: &[Touch] = &[
+    Touch::Access,
+    all(Policies, ""),
+    all(Principals, ""),
+    all(Functions, ""),
+    all(Detectors, ""),
+    all(Environments, ""),
+    all(Secrets, "secret.rotation.function_arn"),
+    all(Secrets, "secret.rotation.function_name"),
+];
+
+/// What compares the names and ARNs of functions.
+const FUNCTION_NAME: &[Touch] = &[
+    Touch::Access,
+    all(Functions, ""),
+    all(Detectors, ""),
+    all(Environments, ""),
+    all(EventRules, ""),
+    all(Schedules, ""),
+    all(Secrets, "secret.rotation.function_arn"),
+    all(Secrets, "secret.rotation.function_name"),
+];
+
 /// Of every type: what its tags decide.
 const TAGS: &[Touch] = &[
     Touch::Fact(Declarations, "declaration.tags", Scope::Declared),
     own(Secrets, "secret.tags"),
     all(Resources, ""),
     Touch::Access,
+];
+
+const fn declared(path: &'static str) -> Touch {
+    Touch::Fact(Declarations, path, Scope::Declared)
+}
+
+/// Of every type: what the program itself says of a resource.
+const SETTINGS: &[Touch] = &[declared("declaration.settings")];
+
+/// Of every type: what the program itself says in a policy.
+const DECLARED_POLICY: &[Touch] = &[
+    declared("declaration.policies_known"),
+    declared("declaration.outsiders"),
+    declared("declaration.unconfined"),
+    declared("declaration.wide"),
+];
+
+/// What the detector takes from its environment.
+const ENVIRONMENT: &[Touch] = &[
+    own(Environments, ""),
+    own(Detectors, "detector.allowed"),
+    own(Detectors, "detector.alert_topic"),
+    own(Detectors, "detector.record_log"),
+    own(Detectors, "detector.rotation_role"),
+    own(Detectors, "detector.canary_role"),
+    own(Detectors, "detector.canary_secret"),
+    own(Detectors, "detector.twin_secret"),
+    own(Detectors, "detector.synthetic_source"),
 ];
 
 const EVERYTHING: &[Touch] = &[
@@ -81,6 +134,7 @@ const EVERYTHING: &[Touch] = &[
     all(Parameters, ""),
     all(Policies, ""),
     all(Principals, ""),
+    all(Programs, ""),
     all(Resources, ""),
     all(Schedules, ""),
     all(Secrets, ""),
@@ -114,23 +168,50 @@ const ROWS: &[Row] = &[
         &["description", "forceDetachPolicies", "maxSessionDuration"],
         NOTHING,
     ),
+    row(
+        "aws:iam/role:Role",
+        &["name", "namePrefix", "path"],
+        ROLE_NAME,
+    ),
     row("aws:iam/role:Role", &[], IDENTITY),
     row("aws:iam/policy:Policy", &["description"], NOTHING),
     row("aws:iam/policy:Policy", &[], IDENTITY),
-    row("aws:lambda/function:Function", &["role"], &[Touch::Access]),
+    row(
+        "aws:lambda/function:Function",
+        &["role"],
+        &[
+            Touch::Access,
+            own(Functions, "lambda.role"),
+            own(Detectors, "detector.role"),
+        ],
+    ),
     row(
         "aws:lambda/function:Function",
         &["runtime"],
         &[
             own(Functions, "lambda.runtime"),
             own(Functions, "lambda.state"),
+            own(Detectors, "detector.runtime"),
             own(Detectors, "detector.state"),
         ],
     ),
     row(
         "aws:lambda/function:Function",
         &["environment", "kmsKeyArn"],
-        &[own(Environments, "")],
+        ENVIRONMENT,
+    ),
+    row(
+        "aws:lambda/function:Function",
+        &["name", "namePrefix"],
+        FUNCTION_NAME,
+    ),
+    row(
+        "aws:lambda/function:Function",
+        &["timeout"],
+        &[
+            own(Functions, "lambda.timeout"),
+            own(Detectors, "detector.timeout"),
+        ],
     ),
     row(
         "aws:lambda/function:Function",
@@ -153,7 +234,6 @@ const ROWS: &[Row] = &[
             "s3ObjectVersion",
             "skipDestroy",
             "sourceCodeHash",
-            "timeout",
             "tracingConfig",
             "vpcConfig",
         ],
@@ -212,7 +292,7 @@ const ROWS: &[Row] = &[
     row(
         "aws:secretsmanager/secret:Secret",
         &["kmsKeyId"],
-        &[own(Secrets, "secret.key"), all(Keys, "")],
+        &[own(Secrets, "secret.key"), all(Keys, ""), Touch::Access],
     ),
     row(
         "aws:secretsmanager/secret:Secret",
@@ -348,7 +428,16 @@ const ROWS: &[Row] = &[
         &[],
         NOTHING,
     ),
-    row("aws:cloudwatch/metricAlarm:MetricAlarm", &[], NOTHING),
+    row(
+        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        &["alarmDescription"],
+        NOTHING,
+    ),
+    row(
+        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        &[],
+        &[all(Programs, "program.declared")],
+    ),
     row("aws:cloudwatch/eventBus:EventBus", &[], NOTHING),
     row("aws:cloudwatch/eventBusPolicy:EventBusPolicy", &[], NOTHING),
     row(
@@ -438,6 +527,11 @@ const ROWS: &[Row] = &[
     ),
     row(
         "aws:ssm/parameter:Parameter",
+        &["type"],
+        &[own(Parameters, ""), all(Programs, "program.values")],
+    ),
+    row(
+        "aws:ssm/parameter:Parameter",
         &[],
         &[
             own(Parameters, ""),
@@ -472,6 +566,16 @@ const ROWS: &[Row] = &[
             "visibilityTimeoutSeconds",
         ],
         NOTHING,
+    ),
+    row(
+        "aws:sqs/queue:Queue",
+        &["name", "namePrefix"],
+        &[
+            all(EventRules, "rule.target"),
+            all(Topics, ""),
+            all(Detectors, "detector.failure_destination"),
+            Touch::Access,
+        ],
     ),
     row("aws:sqs/queue:Queue", &[], QUEUE),
     row("aws:sqs/queuePolicy:QueuePolicy", &[], QUEUE),
@@ -552,6 +656,17 @@ const NOT_AWS: &[&str] = &["archive", "null", "random", "std", "time", "tls"];
 
 /// What rests on a property of a resource, or on the whole of it.
 pub(super) fn touches(kind: &str, property: Option<&str>) -> Vec<Touch> {
+    let mut touches = facts(kind, property);
+    touches.extend(SETTINGS);
+    let top = property.map(|path| path.split(['.', '[']).next().unwrap_or(path));
+    if top.is_none_or(|top| top.to_ascii_lowercase().contains("policy")) {
+        touches.extend(DECLARED_POLICY);
+    }
+    touches
+}
+
+/// What AWS would say otherwise.
+fn facts(kind: &str, property: Option<&str>) -> Vec<Touch> {
     let rows = || ROWS.iter().filter(|row| row.kind == kind);
     if rows().next().is_none() {
         let mut found = of_module(kind).to_vec();
@@ -586,7 +701,7 @@ fn of_module(kind: &str) -> &'static [Touch] {
 
 #[cfg(test)]
 mod tests {
-    use super::{EVERYTHING, ROWS, Touch, touches};
+    use super::{EVERYTHING, ROWS, Touch, facts};
 
     #[test]
     fn every_type_has_one_row_for_what_no_row_names() {
@@ -606,11 +721,11 @@ mod tests {
             "aws:scheduler/schedule:Schedule",
             "pulumi:providers:aws",
         ] {
-            assert_eq!(touches(kind, None), EVERYTHING, "{kind}");
-            assert_eq!(touches(kind, Some("tags")), EVERYTHING, "{kind}");
+            assert_eq!(facts(kind, None), EVERYTHING, "{kind}");
+            assert_eq!(facts(kind, Some("tags")), EVERYTHING, "{kind}");
         }
-        let users = touches("aws:iam/user:User", None);
+        let users = facts("aws:iam/user:User", None);
         assert!(users.contains(&Touch::Access));
-        assert!(touches("aws:ec2/vpc:Vpc", None).is_empty());
+        assert!(facts("aws:ec2/vpc:Vpc", None).is_empty());
     }
 }
