@@ -371,8 +371,8 @@ fn turned(before: &Findings, changed: &[Value], what: &str) -> (BTreeSet<String>
     let wrong = after
         .iter()
         .filter(|(finding, verdict)| {
-            // A resource whose name is open has another one here; what passes of it passes.
-            let renamed = *verdict == "pass" && !resources.contains(&finding.1);
+            // A resource whose name is open has another one here; what is said of it stands.
+            let renamed = *verdict != "fail" && !resources.contains(&finding.1);
             *verdict != "inconclusive" && before.get(*finding) != Some(*verdict) && !renamed
         })
         .map(|(finding, verdict)| {

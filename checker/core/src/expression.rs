@@ -20,7 +20,7 @@ mod template;
 mod tests;
 pub mod types;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -30,6 +30,7 @@ use cel::{Context, ExecutionError, Value};
 pub use function::{FUNCTIONS, Function, Kind};
 pub use human::{UNKNOWN, human};
 pub use path::{Path, Step};
+pub(crate) use stack::in_parts;
 pub use stack::{StackError, with_deep_stack};
 pub use syntax::MAX_SOURCE_BYTES;
 pub use template::Template;
@@ -118,6 +119,22 @@ impl Bindings {
         self.bind_value(name, value);
     }
 
+    /// The same for one item after the other: in place of the item before, and for conditions with no more than the
+    /// members that they read, since whatever a condition may see is copied for it.
+    pub(crate) fn rebind(
+        &mut self,
+        name: &str,
+        value: Value,
+        unknown: &BTreeMap<String, String>,
+        read: &Members,
+    ) {
+        self.unknown.retain(|path, _| !is_within(path, name));
+        self.unknown.extend(unknown.clone());
+        self.context
+            .add_variable_from_value(name, read.of(name, &value));
+        self.values.insert(name.to_owned(), value);
+    }
+
     /// The value at a path; nothing when it is unknown, `null` when it is absent.
     pub fn get(&self, path: &Path) -> Option<&Value> {
         path.walk(self.values.get(&path.root)?)
@@ -137,6 +154,39 @@ impl Bindings {
                     || is_within(&masked, &pattern)
             })
             .map(|(unknown, reason)| (unknown.as_str(), reason.as_str()))
+    }
+}
+
+/// The members of variables that some conditions read; all where one reads the whole variable.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Members(BTreeMap<String, Option<BTreeSet<String>>>);
+
+impl Members {
+    /// Those that the paths begin with.
+    pub(crate) fn of_paths<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
+        let mut members = BTreeMap::new();
+        for path in paths {
+            let read = members
+                .entry(path.root.clone())
+                .or_insert_with(|| Some(BTreeSet::new()));
+            match (path.steps.first(), read) {
+                (Some(Step::Field(name) | Step::Key(name)), Some(names)) => {
+                    names.insert(name.clone());
+                }
+                (_, read) => *read = None,
+            }
+        }
+        Self(members)
+    }
+
+    fn of(&self, variable: &str, value: &Value) -> Value {
+        let (Some(Some(names)), Value::Map(map)) = (self.0.get(variable), value) else {
+            return value.clone();
+        };
+        types::map(names.iter().filter_map(|name| {
+            let member = map.map.get(&cel::objects::Key::from(name.as_str()))?;
+            Some((name.clone(), member.clone()))
+        }))
     }
 }
 

@@ -14,7 +14,9 @@ use crate::access::Everyone;
 use crate::control::{Catalog, Check, Control, Filter, Iam, Inspect, Rule};
 use crate::evidence::pack;
 use crate::expression::types::Typed as _;
-use crate::expression::{Bindings, Expression, Path, Unevaluable, with_deep_stack};
+use crate::expression::{
+    Bindings, Expression, Members, Path, Unevaluable, in_parts, with_deep_stack,
+};
 use crate::observation::{Answer, Facts, Observation, Time, Unseen, hex};
 use crate::population::gap::Gaps;
 use crate::population::{Item, Noun, Reads, Setting};
@@ -225,25 +227,48 @@ fn judge_inspect(
             }));
         }
         Ok(items) => {
-            for item in items {
-                let bindings = populations.bindings(control, &inspect.population.variable, item);
-                for rule in &inspect.rules {
-                    findings.push(judge_rule(
-                        rule,
-                        item,
-                        &bindings,
-                        &population,
-                        populations.facts,
-                    ));
+            let read = members(inspect);
+            let rules: Vec<Ready<'_>> = inspect.rules.iter().map(Ready::new).collect();
+            findings.extend(in_parts(items, |items| {
+                let mut bindings = populations.common(control);
+                let mut findings = Vec::with_capacity(items.len() * inspect.rules.len());
+                for item in items {
+                    let (value, unknown) = (item.value.clone(), &item.unknowns);
+                    bindings.rebind(&inspect.population.variable, value, unknown, &read);
+                    findings.extend(rules.iter().map(|ready| {
+                        judge_rule(ready, item, &bindings, &population, populations.facts)
+                    }));
                 }
-            }
+                findings
+            }));
         }
     }
     findings
 }
 
+/// A rule with what is the same for every item.
+struct Ready<'a> {
+    rule: &'a Rule,
+    reads: Reads,
+    source: String,
+}
+
+impl<'a> Ready<'a> {
+    fn new(rule: &'a Rule) -> Self {
+        Self {
+            rule,
+            reads: rule_paths(rule).map(ToString::to_string).collect(),
+            source: rule.source.to_string(),
+        }
+    }
+}
+
 fn judge_rule(
-    rule: &Rule,
+    Ready {
+        rule,
+        reads,
+        source,
+    }: &Ready<'_>,
     item: &Item,
     bindings: &Bindings,
     population: &Selection<'_>,
@@ -251,10 +276,9 @@ fn judge_rule(
 ) -> Finding {
     let (verdict, because) = verdict_of(rule, item, bindings);
     let mut evidence = population.evidence.clone();
-    let reads = reads_of_rule(rule);
     for (path, question) in &item.details {
-        if let Some(digest) = facts.digest(question)
-            && reads.touch(path)
+        if reads.touch(path)
+            && let Some(digest) = facts.digest(question)
             && !evidence.iter().any(|known| known == digest)
         {
             evidence.push(digest.to_owned());
@@ -267,7 +291,7 @@ fn judge_rule(
         says: rule.says.render(bindings),
         because,
         evidence,
-        source: rule.source.to_string(),
+        source: source.clone(),
         count: None,
         digest: None,
         waiver: None,
@@ -577,6 +601,19 @@ fn population_name(inspect: &Inspect) -> String {
     }
 }
 
+/// The members of an item that a check reads.
+fn members(inspect: &Inspect) -> Members {
+    let filter = match &inspect.population.filter {
+        Filter::Condition(condition) => condition.reads(),
+        Filter::All | Filter::Named(_) => &[],
+    };
+    Members::of_paths(
+        filter
+            .iter()
+            .chain(inspect.rules.iter().flat_map(rule_paths)),
+    )
+}
+
 /// All paths that a check reads.
 pub(crate) fn paths(inspect: &Inspect) -> Vec<String> {
     let mut paths = filter_paths(inspect);
@@ -599,8 +636,4 @@ fn rule_paths(rule: &Rule) -> impl Iterator<Item = &Path> {
         .iter()
         .chain(rule.when.iter().flat_map(Expression::reads))
         .chain(rule.says.reads())
-}
-
-fn reads_of_rule(rule: &Rule) -> Reads {
-    rule_paths(rule).map(ToString::to_string).collect()
 }

@@ -47,6 +47,7 @@ mod sqs;
 mod ssm;
 mod sts;
 mod tagging;
+mod walk;
 
 pub use fault::{Fault, FaultError, FaultKind, Faults};
 pub use lab::{Lab, LabClock, LabError, LabOptions};

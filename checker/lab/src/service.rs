@@ -146,32 +146,6 @@ pub(crate) fn timestamp(at: DateTime<Utc>) -> Value {
     Value::from(if millis < 0 { -seconds } else { seconds })
 }
 
-/// Puts the rows of the page that `token` asks for where a sorted list would have them; the order of the others does not
-/// matter, and sorting them for every page would make long lists slow.
-pub(crate) fn arrange<T>(
-    rows: &mut [T],
-    token: Option<&str>,
-    size: usize,
-    compare: impl Fn(&T, &T) -> std::cmp::Ordering,
-) {
-    let start = token
-        .and_then(|token| token.strip_prefix("page-"))
-        .and_then(|at| at.parse::<usize>().ok())
-        .unwrap_or_default();
-    if start >= rows.len() {
-        return;
-    }
-    rows.select_nth_unstable_by(start, &compare);
-    let (_, rows) = rows.split_at_mut(start);
-    let size = size.max(1);
-    if size < rows.len() {
-        rows.select_nth_unstable_by(size, &compare);
-    }
-    let length = size.min(rows.len());
-    let (page, _) = rows.split_at_mut(length);
-    page.sort_by(&compare);
-}
-
 /// One page of a list: the items, and the token of the next page if there is one.
 ///
 /// The token is the position in the list, so a list that changes between two

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::service::{Answer, ApiError, Call, page};
+use crate::service::{Answer, ApiError, Call};
 use crate::world::World;
 
 /// The tags of a resource, and whether it ever had one.
@@ -121,7 +121,7 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
     }
 }
 
-fn get_resources(world: &World, call: &Call<'_>) -> Answer {
+fn get_resources(world: &mut World, call: &Call<'_>) -> Answer {
     let refuse = |message: String| ApiError::new("InvalidParameterException", message);
     if call.flag("IncludeComplianceDetails").is_some()
         || call.flag("ExcludeCompliantResources").is_some()
@@ -154,36 +154,63 @@ fn get_resources(world: &World, call: &Call<'_>) -> Answer {
             return Err(refuse("the page size is out of range".to_owned()));
         }
     };
-    let found = tagged_resources(world, call.region)
-        .into_iter()
-        .filter(|(arn, tags)| {
-            (by_arn.is_empty() || by_arn.iter().any(|each| each.as_str() == Some(arn)))
-                && (types.is_empty()
-                    || types
-                        .iter()
-                        .filter_map(Value::as_str)
-                        .any(|each| has_type(arn, each)))
-                && filters.iter().all(|filter| has_tag(tags, filter))
-        })
-        .collect();
-    let token = call
-        .text("PaginationToken")
-        .filter(|token| !token.is_empty());
-    let (found, next) = page(found, token, per_page).map_err(|_| {
+    let mut walks = std::mem::take(&mut world.walks);
+    let page = walks.page(call, "PaginationToken", per_page, || {
+        tagged_resources(world, call.region)
+            .into_iter()
+            .filter(|(arn, tags)| {
+                (by_arn.is_empty() || by_arn.iter().any(|each| each.as_str() == Some(arn)))
+                    && (types.is_empty()
+                        || types
+                            .iter()
+                            .filter_map(Value::as_str)
+                            .any(|each| has_type(arn, each)))
+                    && filters.iter().all(|filter| has_tag(tags, filter))
+            })
+            .map(|(arn, _)| arn.to_owned())
+            .collect()
+    });
+    world.walks = walks;
+    let page = page.map_err(|_| {
         ApiError::new(
             "PaginationTokenExpiredException",
             "the pagination token is not valid",
         )
     })?;
-    let rows: Vec<Value> = found
-        .into_iter()
-        .map(|(arn, tags)| json!({"ResourceARN": arn, "Tags": tags.to_list()}))
+    // Of secrets there may be very many: those are looked up, everything else is looked through once.
+    let others: BTreeMap<&str, &Tags> = others_tagged(world).into_iter().collect();
+    let rows: Vec<Value> = page
+        .names()
+        .iter()
+        .filter_map(|arn| {
+            let secret = world.secretsmanager.secrets.get(arn);
+            let tags =
+                secret.map_or_else(|| others.get(arn.as_str()).copied(), |it| Some(&it.tags));
+            Some(json!({"ResourceARN": arn, "Tags": tags?.to_list()}))
+        })
         .collect();
-    Ok(json!({"ResourceTagMappingList": rows, "PaginationToken": next.unwrap_or_default()}))
+    Ok(json!({"ResourceTagMappingList": rows, "PaginationToken": page.next().unwrap_or_default()}))
 }
 
 /// Every resource of a region that ever had a tag, in order of ARN. It borrows: there may be very many.
 fn tagged_resources<'a>(world: &'a World, region: &str) -> Vec<(&'a str, &'a Tags)> {
+    let mut all = others_tagged(world);
+    all.extend(world.secretsmanager.tagged());
+    all.retain(|(arn, tags)| {
+        let place = arn.split(':').nth(3).unwrap_or_default();
+        let visible = if place.is_empty() {
+            region == "us-east-1"
+        } else {
+            place == region
+        };
+        visible && tags.was_ever_tagged()
+    });
+    all.sort_unstable_by_key(|(arn, _)| *arn);
+    all
+}
+
+/// What carries tags and is no secret.
+fn others_tagged(world: &World) -> Vec<(&str, &Tags)> {
     let services = [
         world.cloudtrail.tagged(),
         world.cloudwatch.tagged(),
@@ -192,26 +219,11 @@ fn tagged_resources<'a>(world: &'a World, region: &str) -> Vec<(&'a str, &'a Tag
         world.kms.tagged(),
         world.lambda.tagged(),
         world.logs.tagged(),
-        world.secretsmanager.tagged(),
         world.sns.tagged(),
         world.sqs.tagged(),
         world.ssm.tagged(),
     ];
-    let mut all: Vec<_> = services
-        .into_iter()
-        .flatten()
-        .filter(|(arn, tags)| {
-            let place = arn.split(':').nth(3).unwrap_or_default();
-            let visible = if place.is_empty() {
-                region == "us-east-1"
-            } else {
-                place == region
-            };
-            visible && tags.was_ever_tagged()
-        })
-        .collect();
-    all.sort_unstable_by_key(|(arn, _)| *arn);
-    all
+    services.into_iter().flatten().collect()
 }
 
 /// `secretsmanager`, or `secretsmanager:secret`: service, then the first word of the resource.

@@ -24,6 +24,8 @@ pub(crate) struct World {
     pub(crate) credentials: Credentials,
     /// What has to happen after the call, outside the lock, in order.
     pub(crate) later: Vec<Later>,
+    /// The long lists that are being read.
+    pub(crate) walks: crate::walk::Walks,
     /// What has to happen at a later time of the lab's clock.
     pub(crate) timers: Vec<(DateTime<Utc>, Later)>,
 

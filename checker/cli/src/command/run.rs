@@ -29,6 +29,10 @@ enum Where {
 
 /// Options of `checker run`.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(super) struct Arguments {
     /// What is judged.
     #[arg(long, value_enum, default_value = "lab")]

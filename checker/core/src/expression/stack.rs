@@ -37,6 +37,31 @@ pub fn with_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     }
 }
 
+/// Fewer items than this are done at once faster than in parts.
+const WORTH_PARTS: usize = 512;
+
+/// The results for many items, in their order: in as many parts as there are processors, each on a deep stack.
+pub(crate) fn in_parts<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&[T]) -> Vec<R> + Sync,
+) -> Vec<R> {
+    let parts = thread::available_parallelism().map_or(1, usize::from);
+    if items.len() < WORTH_PARTS || parts == 1 {
+        return work(items);
+    }
+    let work = &work;
+    let parts = items.chunks(items.len().div_ceil(parts));
+    thread::scope(|scope| {
+        let running: Vec<_> = parts
+            .map(|part| scope.spawn(move || with_deep_stack(|| work(part))))
+            .collect();
+        running
+            .into_iter()
+            .flat_map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    })
+}
+
 /// Like [`with_deep_stack`], and says when there is no such thread.
 pub(super) fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, StackError> {
     if DEEP.get() {

@@ -3,33 +3,28 @@
 use serde_json::{Value, json};
 
 use super::{Secret, State};
-use crate::service::{Answer, ApiError, Call, arrange, page};
+use crate::service::{Answer, ApiError, Call};
 use crate::world::World;
 
-pub(super) fn list(world: &World, call: &Call<'_>) -> Answer {
-    let mut matching = selected(&world.secretsmanager, call, call.list("Filters"))?;
+pub(super) fn list(world: &mut World, call: &Call<'_>) -> Answer {
     let size = call
         .number("MaxResults")
         .and_then(|size| usize::try_from(size).ok())
         .unwrap_or(100);
-    let (by, ascending) = (call.text("SortBy"), call.text("SortOrder") == Some("asc"));
-    arrange(&mut matching, call.text("NextToken"), size, |a, b| {
-        let order = match by {
-            Some("name") => a.name.cmp(&b.name),
-            Some("last-accessed-date") => (a.accessed, &a.name).cmp(&(b.accessed, &b.name)),
-            Some("last-changed-date") => (a.changed, &a.name).cmp(&(b.changed, &b.name)),
-            Some(_) | None => (a.created, &a.name).cmp(&(b.created, &b.name)),
-        };
-        if ascending { order } else { order.reverse() }
-    });
-    // Only the page's own rows are built: a list of thousands has dozens of pages.
-    let (rows, next) = page(matching, call.text("NextToken"), size)?;
-    let rows: Vec<Value> = rows
-        .into_iter()
+    let filters: Vec<Filter> = parsed(call.list("Filters"))?;
+    let state = &world.secretsmanager;
+    let page = world.walks.page(call, "NextToken", size, || {
+        let matching = matching_all(state, call, &filters);
+        matching.iter().map(|it| it.arn.clone()).collect()
+    })?;
+    let rows: Vec<Value> = page
+        .names()
+        .iter()
+        .filter_map(|arn| state.secrets.get(arn))
         .map(|secret| Value::Object(secret.shown("SecretVersionsToStages")))
         .collect();
     let mut answer = json!({"SecretList": rows});
-    if let (Some(next), Some(answer)) = (next, answer.as_object_mut()) {
+    if let (Some(next), Some(answer)) = (page.next(), answer.as_object_mut()) {
         answer.insert("NextToken".to_owned(), json!(next));
     }
     Ok(answer)
@@ -41,7 +36,23 @@ pub(super) fn matching<'a>(
     call: &Call<'_>,
     filters: &[Value],
 ) -> Result<Vec<&'a Secret>, ApiError> {
-    let mut rows = selected(state, call, filters)?;
+    Ok(matching_all(state, call, &parsed(filters)?))
+}
+
+fn parsed(filters: &[Value]) -> Result<Vec<Filter>, ApiError> {
+    filters.iter().map(Filter::parse).collect()
+}
+
+fn matching_all<'a>(state: &'a State, call: &Call<'_>, filters: &[Filter]) -> Vec<&'a Secret> {
+    let deleted = call.flag("IncludePlannedDeletion") == Some(true);
+    let here = call.arn("secret:");
+    let mut rows: Vec<&Secret> = state
+        .secrets
+        .values()
+        .filter(|secret| secret.arn.starts_with(&here))
+        .filter(|secret| deleted || secret.deletion.is_none())
+        .filter(|secret| filters.iter().all(|filter| filter.matches(secret)))
+        .collect();
     match call.text("SortBy").unwrap_or("created-date") {
         "name" => rows.sort_by(|a, b| a.name.cmp(&b.name)),
         "last-accessed-date" => rows.sort_by_key(|secret| (secret.accessed, &secret.name)),
@@ -51,28 +62,7 @@ pub(super) fn matching<'a>(
     if call.text("SortOrder") != Some("asc") {
         rows.reverse();
     }
-    Ok(rows)
-}
-
-/// The secrets of the region that match all filters, in no order.
-fn selected<'a>(
-    state: &'a State,
-    call: &Call<'_>,
-    filters: &[Value],
-) -> Result<Vec<&'a Secret>, ApiError> {
-    let filters: Vec<Filter> = filters
-        .iter()
-        .map(Filter::parse)
-        .collect::<Result<_, _>>()?;
-    let deleted = call.flag("IncludePlannedDeletion") == Some(true);
-    let here = call.arn("secret:");
-    Ok(state
-        .secrets
-        .values()
-        .filter(|secret| secret.arn.starts_with(&here))
-        .filter(|secret| deleted || secret.deletion.is_none())
-        .filter(|secret| filters.iter().all(|filter| filter.matches(secret)))
-        .collect())
+    rows
 }
 
 /// One filter: values are alternatives, `!` in front of a value excludes.

@@ -404,6 +404,15 @@ const ROWS: &[Row] = &[
     ),
     row(
         "aws:cloudwatch/logGroup:LogGroup",
+        &["name", "namePrefix"],
+        &[
+            own(LogGroups, ""),
+            all(Detectors, "detector.record_log"),
+            Touch::Access,
+        ],
+    ),
+    row(
+        "aws:cloudwatch/logGroup:LogGroup",
         &[],
         &[own(LogGroups, "")],
     ),
@@ -541,6 +550,15 @@ const ROWS: &[Row] = &[
         ],
     ),
     row("aws:sns/topic:Topic", &["displayName"], NOTHING),
+    row(
+        "aws:sns/topic:Topic",
+        &["name", "namePrefix"],
+        &[
+            own(Topics, ""),
+            all(Detectors, "detector.alert_topic"),
+            Touch::Access,
+        ],
+    ),
     row(
         "aws:sns/topic:Topic",
         &[],
