@@ -616,3 +616,42 @@ async fn the_search_finds_every_encoding_and_a_function_that_leaks() {
     }
     scene.lab.stop().await;
 }
+
+/// What one look reads from a queue is hidden from the next one: it stays found when the search has to be repeated.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_in_a_queue_stays_found_when_the_search_is_repeated() {
+    let scene = Scene::new(Vec::new(), &[]).await;
+    let read = scene.secrets.get_secret_value();
+    let read = read.secret_id("bank-platform/rotation/probe-dev").send();
+    let value = read.await.unwrap().secret_string.unwrap();
+    let queue = scene.sqs.get_queue_url();
+    let queue = queue.queue_name("bank-secrets-anomaly-dead-letters-dev");
+    let url = queue.send().await.unwrap().queue_url.unwrap();
+    let letter = scene.sqs.send_message().queue_url(url);
+    let letter = letter.message_body(format!("it was {value}"));
+    letter.send().await.unwrap();
+    // The first search misses a log, so that there is a second one.
+    let fault: Fault = "logs:FilterLogEvents=access-denied*1".parse().unwrap();
+    scene.lab.faults().plant(fault);
+    let out = tempfile::tempdir().unwrap();
+    let mut run = tokio::process::Command::new(env!("CARGO_BIN_EXE_checker"));
+    run.args(["run", "--target", "aws", "--probes", "--only", "DT-001"])
+        .args(["--endpoint-url", &scene.lab.endpoint(), "--out"])
+        .arg(out.path())
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
+        .env("AWS_REGION", scene.lab.region())
+        .env("AWS_ACCESS_KEY_ID", "lab")
+        .env("AWS_SECRET_ACCESS_KEY", "lab");
+    let ended = run.output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let text = std::fs::read(out.path().join("latest/run.json")).unwrap();
+    let run: Value = serde_json::from_slice(&text).unwrap();
+    let findings = run["controls"][0]["findings"].as_array().unwrap();
+    let swept = findings
+        .iter()
+        .find(|finding| finding["assertion"] == "no-value-written-down")
+        .unwrap();
+    assert_eq!(swept["verdict"], "fail", "{swept}");
+    assert!(swept.to_string().contains("dead-letters"), "{swept}");
+    scene.lab.stop().await;
+}
