@@ -12,7 +12,6 @@ use sha2::{Digest as _, Sha256};
 use crate::accept::accept;
 use crate::access::Everyone;
 use crate::control::{Catalog, Check, Control, Filter, Iam, Inspect, Rule};
-use crate::evidence::pack;
 use crate::expression::types::Typed as _;
 use crate::expression::{
     Bindings, Expression, Members, Path, Unevaluable, in_parts, with_deep_stack,
@@ -75,7 +74,7 @@ pub fn judge(catalog: &Catalog, facts: &Facts, setting: &Setting, about: About) 
         parts: Vec::new(),
         places: BTreeMap::new(),
     };
-    pack::Files::of(facts).name_in(&mut run);
+    facts.files().name_in(&mut run);
     accept(&mut run, catalog);
     run.places = places(&run, facts);
     run.run_id = run.id(facts);

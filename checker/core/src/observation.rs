@@ -5,13 +5,14 @@
 //! and the reason. The command line asks; this crate only says what to ask and reads what came back.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::evidence::pack;
+use crate::evidence::pack::{self, Files};
 use crate::population::Setting;
 use crate::shard::Shard;
 
@@ -256,6 +257,8 @@ pub struct Facts {
     records: BTreeMap<Observation, Recorded>,
     /// Records of other parts of the run, which answer no question here.
     others: Vec<Recorded>,
+    /// The files that they are kept in, once somebody asked.
+    files: OnceLock<Arc<Files>>,
 }
 
 /// An observed answer with the text and digest that go into evidence.
@@ -272,6 +275,7 @@ pub struct Recorded {
 impl Facts {
     /// Adds an answer; a second answer to the same question replaces the first.
     pub fn insert(&mut self, observed: Observed) {
+        self.files.take();
         let text = observed.canonical();
         let digest = hex(&Sha256::digest(text.as_bytes()));
         self.records.insert(
@@ -282,6 +286,11 @@ impl Facts {
                 text,
             },
         );
+    }
+
+    /// The files of evidence that they are kept in.
+    pub fn files(&self) -> &Files {
+        self.files.get_or_init(|| Arc::new(Files::of(self)))
     }
 
     /// Whether the question was asked.
@@ -334,6 +343,7 @@ impl Facts {
 
     /// Keeps the records of another part of the run: they are evidence, and answer no question here.
     pub fn keep(&mut self, part: Self) {
+        self.files.take();
         self.others
             .extend(part.records.into_values().chain(part.others));
     }

@@ -10,8 +10,8 @@ use super::guide;
 use super::manifest::{
     self, ATTESTATION, Entry, Judged, Link, MANIFEST, Manifest, SIGNATURE, Source,
 };
+use super::population;
 use super::signature::{Key, SignatureError};
-use super::{pack, population};
 use crate::control::{SourceFile, Sources};
 use crate::observation::{Answer, Facts, Observation};
 use crate::report::{self, ReportError};
@@ -107,8 +107,8 @@ pub fn seal(contents: Contents<'_>, position: Position, key: &Key) -> Result<Sea
     for (name, text) in contents.further {
         bundle.insert((*name).to_owned(), (*text).as_bytes().to_vec());
     }
-    for (digest, text) in pack::Files::of(contents.facts).texts {
-        bundle.insert(format!("evidence/{digest}.json"), text.into_bytes());
+    for (digest, text) in &contents.facts.files().texts {
+        bundle.insert(format!("evidence/{digest}.json"), text.clone().into_bytes());
     }
     let mut names = BTreeSet::new();
     let mut keep = |file: &SourceFile| -> Source {

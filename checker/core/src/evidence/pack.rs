@@ -28,7 +28,7 @@ pub struct Files {
 
 impl Files {
     /// The files of some facts.
-    pub fn of(facts: &Facts) -> Self {
+    pub(crate) fn of(facts: &Facts) -> Self {
         let mut kinds: BTreeMap<String, Vec<&Recorded>> = BTreeMap::new();
         for record in facts.records() {
             kinds

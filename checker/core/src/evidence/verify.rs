@@ -452,7 +452,7 @@ pub fn facts(bundle: &Bundle) -> Result<Facts, Vec<Problem>> {
         return Err(problems);
     }
     // One set of facts has one set of files: nothing is written otherwise, and nothing is there twice.
-    let files = pack::Files::of(&facts).texts;
+    let files = &facts.files().texts;
     for (path, text) in &texts {
         let named = path
             .strip_prefix("evidence/")

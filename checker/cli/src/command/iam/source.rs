@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use checker_core::evidence::pack;
 use checker_core::observation::authorization::{Authorization, ManagedPolicy, Principal};
 use checker_core::observation::{Answer, Facts, Observation, Observed, Origin, Outcome};
 use checker_core::run::Target;
@@ -241,7 +240,7 @@ fn recorded(folder: &Path) -> Result<Gathered, Failure> {
             .map(|(name, text)| (name.as_str(), text.as_str())),
     )
     .map_err(|error| Failure::Usage(format!("failed to {error}")))?;
-    for digest in pack::Files::of(&facts).texts.keys() {
+    for digest in facts.files().texts.keys() {
         if !evidence.join(format!("{digest}.json")).exists() {
             return Err(Failure::Usage(format!(
                 "the evidence in `{}` was altered: no file has the name of the digest {digest}",
