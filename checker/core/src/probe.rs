@@ -19,6 +19,7 @@ mod measurement;
 pub mod needle;
 mod plan;
 pub mod rotation;
+mod step;
 pub mod sweep;
 pub mod trace;
 
@@ -27,10 +28,9 @@ pub use clean_up::CleanUp;
 pub use denied::Denied;
 pub(crate) use judgement::judge;
 pub(crate) use measurement::measurements;
-pub use plan::{
-    Actor, CLOUDTRAIL, Plan, Planned, Script, Step, TRIABLE, cleaning, plan, undone_by,
-};
+pub use plan::{Actor, Plan, Planned, Script, Step, cleaning, plan};
 pub use rotation::Rotation;
+pub use step::{CLOUDTRAIL, TRIABLE, undone_by};
 pub use sweep::Sweep;
 
 /// What one script left behind.
