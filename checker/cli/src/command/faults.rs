@@ -1,8 +1,8 @@
 //! `checker faults`: plants one fault at a time and says which control notices.
 //!
 //! In: the program, the controls and `.config/faults.yaml`. Out: `faults.json` below the output folder, a table for the
-//! person, and exit code 1 when a fault survived without a reason, or when a reason outlived its faults; 3 when no fault
-//! at all could be tried.
+//! person, and exit code 1 when a fault survived without a reason, when a reason outlived its faults, or when one fits a
+//! fault that a rule notices; 3 when no fault at all could be tried.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -106,7 +106,9 @@ pub(super) fn faults(arguments: &Arguments, console: Console) -> Result<u8, Fail
         if arguments.format == Format::Json {
             data(&pretty(&report)?);
         }
-        let clean = report.summary.survived == 0 && report.unneeded_reasons.is_empty();
+        let clean = report.summary.survived == 0
+            && report.unneeded_reasons.is_empty()
+            && report.too_broad_reasons.is_empty();
         // Where nothing could be tried, nothing is shown.
         let nothing = report.summary.planted + report.summary.refused == 0;
         Ok(match (clean, nothing && report.summary.not_run > 0) {

@@ -50,25 +50,25 @@ pub(crate) struct Bench {
     written: Vec<Written>,
     programs: Vec<Arc<Program>>,
     /// What comes out without any fault.
-    faultless: Faultless,
+    faultless: Outcome,
     /// The same where nothing rotates.
-    still: Faultless,
+    still: Outcome,
     /// The same of the probes, found out when a probe notices something for the first time.
-    probed: OnceCell<Faultless>,
+    probed: OnceCell<Outcome>,
     clock: Time,
     console: Console,
     /// Judges by everything, whatever a fault touches.
     pub(crate) whole: bool,
 }
 
-/// Rules that say nothing of a fault.
+/// Rules that fail, and that are inconclusive; without a fault: those that say nothing of one.
 #[derive(Debug, Clone)]
-struct Faultless {
+struct Outcome {
     failing: BTreeSet<String>,
     inconclusive: BTreeSet<String>,
 }
 
-impl Faultless {
+impl Outcome {
     fn of(run: &Run) -> Self {
         Self {
             failing: with(run, Verdict::Fail),
@@ -97,7 +97,7 @@ impl Bench {
         console.progress("judging the program without a fault");
         let (facts, run) = examined(&catalog, &programs, &setup(stage, clock), false).await?;
         let selection = Selection::new(&catalog, &facts, &setting_of(&run));
-        let faultless = Faultless::of(&run);
+        let faultless = Outcome::of(&run);
         if !faultless.failing.is_empty() {
             let rules: Vec<String> = faultless.failing.into_iter().collect();
             return Err(Failure::Usage(format!(
@@ -115,7 +115,7 @@ impl Bench {
             written,
             programs,
             faultless,
-            still: Faultless::of(&run),
+            still: Outcome::of(&run),
             probed: OnceCell::new(),
             clock,
             console,
@@ -188,26 +188,29 @@ impl Bench {
             &self.faultless
         };
         let mut failed = new(&run, Verdict::Fail, &faultless.failing);
+        let mut inconclusive = new(&run, Verdict::Inconclusive, &faultless.inconclusive);
         let probes = only_probes(&catalog);
         if failed.is_empty() && !probes.controls.is_empty() {
             setup.still = false;
             let (_, run) = examined(&probes, &programs, &setup, true).await?;
-            if !with(&run, Verdict::Fail).is_empty() {
+            let acted = Outcome::of(&run);
+            if !acted.failing.is_empty() || !acted.inconclusive.is_empty() {
                 let probed = self.probed.get_or_try_init(|| self.probed()).await?;
                 failed = new(&run, Verdict::Fail, &probed.failing);
+                inconclusive.extend(new(&run, Verdict::Inconclusive, &probed.inconclusive));
             }
         }
         Ok(Trial::Judged {
             failed,
-            inconclusive: new(&run, Verdict::Inconclusive, &faultless.inconclusive),
+            inconclusive,
         })
     }
 
     /// What the probes find without any fault.
-    async fn probed(&self) -> Result<Faultless, Failure> {
+    async fn probed(&self) -> Result<Outcome, Failure> {
         let (probes, setup) = (only_probes(&self.catalog), setup(&self.stage, self.clock));
         let (_, run) = examined(&probes, &self.programs, &setup, true).await?;
-        Ok(Faultless::of(&run))
+        Ok(Outcome::of(&run))
     }
 
     /// Where progress is shown.
