@@ -2,6 +2,7 @@
 //!
 //! In: a [`Run`] and earlier runs of the same subject. Out: names and texts. Writing them is the caller's part.
 
+mod faults;
 mod html;
 mod identity;
 mod index;
@@ -17,6 +18,7 @@ pub(crate) mod sarif;
 #[cfg(test)]
 mod tests;
 
+pub use faults::faults;
 pub use index::{Recorded, index};
 
 use crate::run::Run;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use checker_core::control::Catalog;
 use checker_core::fault::{FaultOutcome, FaultReport, FaultRun, FaultSummary, VERSION};
 use checker_core::observation::hex;
+use checker_core::report;
 use checker_lab::program::ProgramFile;
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -66,7 +67,7 @@ pub(super) struct Arguments {
     /// Only lists the faults.
     #[arg(long)]
     list: bool,
-    /// The folder that receives `faults.json`.
+    /// The folder that receives `faults.json` and `faults.html`.
     #[arg(long, value_name = "DIR", default_value = "reports")]
     out: PathBuf,
     /// How the result is printed.
@@ -348,6 +349,7 @@ fn write(out: &Path, report: &FaultReport) -> Result<(), Failure> {
     let text = pretty(report)?;
     std::fs::create_dir_all(out)
         .and_then(|()| std::fs::write(out.join("faults.json"), text))
+        .and_then(|()| std::fs::write(out.join("faults.html"), report::faults(report)))
         .map_err(|error| {
             Failure::Broken(format!(
                 "failed to write below `{}`: {error}",
