@@ -135,7 +135,11 @@ async fn matrix() -> BTreeMap<(String, &'static str), Cell> {
             };
             let mut cells = Vec::new();
             while let Some((operation, fault)) = { work.lock().unwrap().next() } {
-                let cell = bench.cell(&operation, fault).await;
+                let mut cell = bench.cell(&operation, fault).await;
+                // On a busy machine another question may run out of time as well, and be the one that is named.
+                if fault.starts_with("hang") && matches!(cell, Cell::Wrong(_)) {
+                    cell = bench.cell(&operation, fault).await;
+                }
                 cells.push(((operation, fault), cell));
             }
             cells
@@ -398,12 +402,23 @@ fn checker() -> PathBuf {
     built
 }
 
-/// Writes the page where that is wanted; the cells themselves are held by the test.
+/// Writes the page where that is wanted; otherwise it must speak of the same operations. The cells are held by the test.
 fn held(page: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/fail-closed.md");
     if std::env::var_os("UPDATE").is_some() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/fail-closed.md");
         std::fs::write(&path, page).unwrap();
     }
+    let operations = |text: &str| -> BTreeSet<String> {
+        text.lines()
+            .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()))
+            .collect()
+    };
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        operations(&written),
+        operations(page),
+        "docs/fail-closed.md is stale: UPDATE=1 cargo test --release --workspace fail_closed"
+    );
 }
 
 fn page(cells: &BTreeMap<(String, &'static str), Cell>) -> String {
@@ -412,7 +427,7 @@ fn page(cells: &BTreeMap<(String, &'static str), Cell>) -> String {
          Every read operation under every fault, in the lab. `I`: everything that the run says otherwise is Inconclusive and\n\
          names the operation (when denied, with the permission to grant). `=`: the run says exactly what it says without the\n\
          fault. There is no third outcome: nothing that was not seen passes.\n\n\
-         Made by `UPDATE=1 cargo test --release -p checker fail_closed`.\n\n",
+         Made by `UPDATE=1 cargo test --release --workspace fail_closed`.\n\n",
     );
     let operations: BTreeSet<&String> = cells.keys().map(|(operation, _)| operation).collect();
     let titles = FAULTS.map(|(_, title)| title);
