@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use checker_core::control::{
-    Catalog, Check, Choices, Control, Expected, SourceFile, Test, catalog_page,
+    Baseline, Catalog, Check, Choices, Control, Expected, SourceFile, Test, catalog_page,
 };
 use checker_core::control_test::{Outcomes, outcomes, unnoticed};
 use checker_core::judge::{About, judge};
@@ -73,6 +73,7 @@ fn main() {
     let mut trials = vec![
         recording_is_current(&catalog, &facts, &setting),
         page_is_current(&catalog),
+        baseline_is_current(&catalog),
     ];
     let run = judged(&catalog, &facts, &setting);
     trials.extend(findings(&run));
@@ -203,6 +204,21 @@ fn recording_is_current(catalog: &Arc<Catalog>, facts: &Facts, setting: &Setting
         Err(Failed::from(format!(
             "the recording lacks {open:?}; run UPDATE=1 cargo test --release -p checker --test program"
         )))
+    })
+}
+
+/// What was approved is what is committed: a loosened control shows in its own commit, and in every report.
+fn baseline_is_current(catalog: &Catalog) -> Trial {
+    let current = Baseline::of(catalog).text();
+    Trial::test("the approved baseline is of these controls", move || {
+        let approved = std::fs::read_to_string(controls().join("baseline.json"))?;
+        if approved == current {
+            return Ok(());
+        }
+        Err(
+            "controls/baseline.json is stale: `checker controls baseline`, and have it approved"
+                .into(),
+        )
     })
 }
 
