@@ -94,7 +94,9 @@ fn alike(values: &[&Value]) -> bool {
         return false;
     };
     !first.is_empty()
-        && first.keys().all(|key| !key.contains('.'))
+        && first
+            .keys()
+            .all(|key| !key.is_empty() && !key.contains('.'))
         && values.iter().all(|value| {
             value
                 .as_object()
@@ -185,6 +187,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_member_without_a_name_can_stand_in_no_path() {
+        let rows = vec![json!({"": {"": null}}), json!({"a": {"": 1}})];
+        for row in rows {
+            assert_eq!(unfold(fold(vec![row.clone()])).unwrap(), [row]);
+        }
+    }
 
     #[test]
     fn what_is_usual_stands_once() {
