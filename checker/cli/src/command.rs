@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -85,7 +86,13 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => {
             // Help and version are no errors, and go to stdout.
             let code = u8::from(error.use_stderr()) * 2;
-            drop(error.print());
+            if error.use_stderr() && wants_json(std::env::args_os()) {
+                let text = error.render().to_string();
+                let text = text.trim().trim_start_matches("error: ");
+                Console::of(LogFormat::Json).error(text);
+            } else {
+                drop(error.print());
+            }
             return ExitCode::from(code);
         }
     };
@@ -120,6 +127,15 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Whether a command line that could not be read asks for a log for machines.
+fn wants_json(arguments: impl Iterator<Item = OsString>) -> bool {
+    let arguments: Vec<OsString> = arguments.collect();
+    arguments.iter().any(|it| it == "--log-format=json")
+        || arguments
+            .windows(2)
+            .any(|pair| pair == ["--log-format", "json"])
 }
 
 /// All controls of a folder, for tests.

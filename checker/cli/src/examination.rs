@@ -207,6 +207,10 @@ impl Matter {
         }
         let (caller, because) = match readable(facts, plan) {
             Reading::Nothing => return Ok(None),
+            // Who may read what is asked in the first shard, which says it.
+            Reading::Unknown(_) if self.shard.is_some_and(|shard| shard.number() > 1) => {
+                return Ok(None);
+            }
             Reading::Unknown(reason) => {
                 return Ok(Some(format!(
                     "whether the checker's own credentials can read values is not known: {reason}"
@@ -388,7 +392,8 @@ async fn observe(
     if let Ok(Answer::Caller(caller)) = facts.get(&Observation::Caller) {
         setting.account.clone_from(&caller.account);
     }
-    let mut opinions = opinions;
+    // Like all that is judged once, they are asked in the first shard.
+    let mut opinions = opinions && setting.judges_once();
     loop {
         let mut open = plan::next(catalog, &facts, setting);
         if open.is_empty() && opinions {

@@ -19,6 +19,10 @@ use serde_yaml::Spanned;
 use crate::aws::{Aws, Clock};
 use crate::failure::Failure;
 
+/// What the file of accounts must look like.
+const FORM: &str =
+    "expected `accounts:`, a list of `id`, `role`, `external_id` (if any) and `regions`";
+
 /// The name of the session in the accounts' trails.
 const SESSION: &str = "compliance-checker";
 
@@ -72,11 +76,40 @@ pub(crate) async fn places(
         ])
     })?;
     let accounts = read(&shown, &text)?;
+    // All at the same time: one account that does not answer must not hold up two hundred others.
+    let entering: Vec<_> = accounts
+        .into_iter()
+        .map(|account| {
+            let base = base.clone();
+            tokio::spawn(async move { of_account(&base, account).await })
+        })
+        .collect();
     let mut places = Vec::new();
-    for account in accounts {
-        places.extend(of_account(base, account).await);
+    for account in entering {
+        let entered = account
+            .await
+            .map_err(|error| Failure::Broken(format!("failed to enter an account: {error}")))?;
+        places.extend(entered);
     }
     Ok(places)
+}
+
+/// The name of a region, as the command line gives it.
+pub(crate) fn region(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if is_region(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{text}` is no region, such as ap-southeast-2"))
+    }
+}
+
+fn is_region(text: &str) -> bool {
+    text.matches('-').count() >= 2
+        && text.ends_with(|last: char| last.is_ascii_digit())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 /// The caller's own account, in each region.
@@ -113,13 +146,7 @@ async fn of_account(base: &SdkConfig, account: Account) -> Vec<Place> {
         .can_assume(&role, external.as_deref(), SESSION)
         .await
         .err()
-        .map(|unseen| Unseen {
-            advice: format!(
-                "account {}: `{role}` could not be assumed; {}",
-                account.id.value, unseen.advice
-            ),
-            ..unseen
-        });
+        .map(|unseen| refused(&account.id.value, &role, external.is_some(), unseen));
     let mut provider = AssumeRoleProvider::builder(&role)
         .session_name(SESSION)
         .configure(base);
@@ -145,16 +172,47 @@ async fn of_account(base: &SdkConfig, account: Account) -> Vec<Place> {
         .collect()
 }
 
+/// Why nothing of an account is seen, and who can change that.
+fn refused(account: &str, role: &str, external_id: bool, unseen: Unseen) -> Unseen {
+    // AWS does not tell which of them refused.
+    let trust = match (unseen.code.contains("AccessDenied"), external_id) {
+        (false, _) => "",
+        (true, true) => {
+            ", and look at the role in that account: its trust policy must let it in with the external id of the file"
+        }
+        (true, false) => {
+            ", and look at the role in that account: its trust policy must let it in, and may ask for an `external_id`"
+        }
+    };
+    Unseen {
+        advice: format!(
+            "account {account}: `{role}` could not be assumed; {}{trust}",
+            unseen.advice
+        ),
+        ..unseen
+    }
+}
+
 /// Reads and proves the file; all errors are collected.
 fn read(path: &str, text: &str) -> Result<Vec<Account>, Failure> {
+    if text.trim().is_empty() {
+        return Err(Failure::Files(vec![
+            Diagnostic::at(path, 1, 1, "the file is empty").help(FORM),
+        ]));
+    }
     let file: AccountsFile = serde_yaml::from_str(text).map_err(|error| {
         let message = error.without_snippet().to_string();
+        // The position is said before it, and what the parser expects in its own words.
+        let message = message.split(" at line ").next().unwrap_or(&message);
+        let message = match message {
+            "expected sequence start" => "expected a list",
+            "expected mapping start" => "expected names with values",
+            other => other,
+        };
         let (line, column) = error
             .location()
             .map_or((1, 1), |at| (whole(at.line()), whole(at.column())));
-        Failure::Files(vec![Diagnostic::at(path, line, column, message).help(
-            "expected `accounts:`, a list of `id`, `role`, `external_id` (if any) and `regions`",
-        )])
+        Failure::Files(vec![Diagnostic::at(path, line, column, message).help(FORM)])
     })?;
     let mut wrong = Vec::new();
     let mut known = BTreeSet::new();
@@ -195,9 +253,7 @@ fn read(path: &str, text: &str) -> Result<Vec<Account>, Failure> {
             ));
         }
         for region in &account.regions.value {
-            let fine = region.value.matches('-').count() >= 2
-                && region.value.ends_with(|last: char| last.is_ascii_digit());
-            if !fine {
+            if !is_region(&region.value) {
                 let message = format!("`{}` is no region", region.value);
                 wrong.push(about(path, region, message));
             }
@@ -232,6 +288,9 @@ mod tests {
         assert!(read("a.yaml", account).is_ok());
         for (text, expected) in [
             ("accounts: []\n", "a.yaml:1:1: no account is given"),
+            (" \n", "a.yaml:1:1: the file is empty"),
+            ("accounts: [\n", "a.yaml:1:11: unclosed bracket '['"),
+            ("- id: x\n", "a.yaml:1:1: expected names with values ("),
             (
                 "accounts:\n  - id: x\n    role: r\n    regions: []\n",
                 "a.yaml:2:9: `x` is no account",

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -33,8 +34,18 @@ pub enum MergeError {
         /// What differs.
         what: String,
     },
+    /// Two runs are of different days, and one run speaks of one.
+    #[error(
+        "merge {left} and {right}: they were judged more than a day apart; run the older one again"
+    )]
+    Apart {
+        /// The older run's id.
+        left: String,
+        /// The newer's.
+        right: String,
+    },
     /// Shards of a place are missing.
-    #[error("merge the shards of {place}: {missing} missing of {of}")]
+    #[error("merge the shards of {place}: of {of}, these are missing: {missing}")]
     Missing {
         /// Account and region.
         place: String,
@@ -94,6 +105,7 @@ pub fn merge(mut runs: Vec<Run>) -> Result<Run, MergeError> {
         }
         same(first, run)?;
     }
+    of_one_day(&runs)?;
     whole(&runs)?;
     let places: BTreeSet<(&str, &str)> = runs
         .iter()
@@ -224,6 +236,21 @@ fn same(left: &Run, right: &Run) -> Result<(), MergeError> {
     })
 }
 
+/// Whether all were judged within a day: what an old part saw says nothing about tonight.
+fn of_one_day(runs: &[Run]) -> Result<(), MergeError> {
+    let oldest = runs.iter().min_by_key(|run| run.started);
+    let newest = runs.iter().max_by_key(|run| run.started);
+    match (oldest, newest) {
+        (Some(left), Some(right)) if right.started - left.started > TimeDelta::days(1) => {
+            Err(MergeError::Apart {
+                left: left.run_id.clone(),
+                right: right.run_id.clone(),
+            })
+        }
+        (_, _) => Ok(()),
+    }
+}
+
 /// Whether every place is there once, or with all its shards once.
 fn whole(runs: &[Run]) -> Result<(), MergeError> {
     let mut places: BTreeMap<String, Vec<&Run>> = BTreeMap::new();
@@ -273,7 +300,7 @@ fn merged_control<'a>(
     parts: impl Iterator<Item = (&'a Run, &'a ControlRun)>,
     many: bool,
 ) -> ControlRun {
-    // In order of the control file; within a rule by resource, so that shards interleave as one run has them.
+    // In order of the control file, within a rule by resource: the same however the parts were cut.
     let mut rules: Vec<(String, String)> = Vec::new();
     let mut shelves: BTreeMap<(String, String), BTreeMap<String, Finding>> = BTreeMap::new();
     for (run, part) in parts {
@@ -340,7 +367,7 @@ fn join(shelf: &mut BTreeMap<String, Finding>, mut finding: Finding, run: &Run) 
         }
         return;
     }
-    if run.shard.is_some() {
+    if let Some(shard) = run.shard {
         // Shards of one place saw different things: neither is the whole truth.
         if known.verdict != Verdict::Fail {
             known.verdict = if finding.verdict == Verdict::Fail {
@@ -349,10 +376,15 @@ fn join(shelf: &mut BTreeMap<String, Finding>, mut finding: Finding, run: &Run) 
                 Verdict::Inconclusive
             };
         }
+        if known.says != finding.says {
+            known
+                .because
+                .push(format!("shard {shard} says: {}", finding.says));
+        }
         known.because.extend(finding.because);
-        known
-            .because
-            .push("the shards did not see the same; run them again, closer together".to_owned());
+        let advice = "the shards did not see the same; run them again, closer together";
+        known.because.retain(|reason| reason != advice);
+        known.because.push(advice.to_owned());
         known.evidence.extend(finding.evidence);
         return;
     }

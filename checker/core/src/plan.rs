@@ -33,10 +33,11 @@ pub fn reads(catalog: &Catalog, facts: &Facts, setting: &Setting) -> BTreeSet<Ob
                     Check::Inspect(inspect) => {
                         reads.extend(populations.questions(control, inspect));
                     }
-                    Check::Iam(iam) => {
+                    // What is judged once, in the first shard, is asked once.
+                    Check::Iam(iam) if setting.judges_once() => {
                         reads.extend(access::questions(iam, &populations.common(control), facts));
                     }
-                    Check::Probe(_) => {}
+                    Check::Iam(_) | Check::Probe(_) => {}
                 }
             }
         }

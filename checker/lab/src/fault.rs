@@ -3,8 +3,9 @@
 //! A fault belongs to one operation (`secretsmanager:ListSecrets`), to all of a
 //! service (`secretsmanager:*`) or to everything (`*:*`), and strikes every call or a number of them. The
 //! text form is `secretsmanager:ListSecrets=access-denied*2`; `*:*=throttled@50` throttles what is
-//! more than 50 calls a second.
+//! more than 50 calls a second of one caller: the lab's own functions take nothing from the share of who asks.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -20,7 +21,7 @@ pub enum FaultKind {
     AccessDenied,
     /// The call is throttled.
     Throttled,
-    /// Calls beyond this many a second are throttled, after a burst of as many.
+    /// A caller's calls beyond this many a second are throttled, after a burst of as many.
     ThrottledAbove(u32),
     /// The service fails with status 500.
     ServerError,
@@ -93,10 +94,11 @@ pub struct Faults {
 #[derive(Debug)]
 struct Planted {
     fault: Fault,
-    bucket: Bucket,
+    /// By access key.
+    buckets: BTreeMap<String, Bucket>,
 }
 
-/// The calls that a rate still lets through: full at first, refilled as time passes.
+/// The calls of a caller that a rate still lets through: full at first, refilled as time passes.
 #[derive(Debug)]
 struct Bucket {
     calls: f64,
@@ -188,10 +190,7 @@ impl Faults {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(Planted {
-                bucket: Bucket {
-                    calls: f64::INFINITY,
-                    since: Instant::now(),
-                },
+                buckets: BTreeMap::new(),
                 fault,
             });
     }
@@ -204,19 +203,29 @@ impl Faults {
             .clear();
     }
 
-    /// The fault that strikes this call, counted down.
-    pub(crate) fn strike(&self, service: &str, operation: &str) -> Option<FaultKind> {
+    /// The fault that strikes this call of a caller, counted down.
+    pub(crate) fn strike(
+        &self,
+        service: &str,
+        operation: &str,
+        access_key: &str,
+    ) -> Option<FaultKind> {
         let mut planted = self.planted.lock().unwrap_or_else(PoisonError::into_inner);
-        let Planted { fault, bucket } = planted.iter_mut().find(|planted| {
+        let Planted { fault, buckets } = planted.iter_mut().find(|planted| {
             let fault = &planted.fault;
             (fault.service == service || fault.service == "*")
                 && (fault.operation == operation || fault.operation == "*")
                 && fault.times != Some(0)
         })?;
-        if let FaultKind::ThrottledAbove(rate) = fault.kind
-            && bucket.take(rate, Instant::now())
-        {
-            return None;
+        if let FaultKind::ThrottledAbove(rate) = fault.kind {
+            let now = Instant::now();
+            let bucket = buckets.entry(access_key.to_owned()).or_insert(Bucket {
+                calls: f64::INFINITY,
+                since: now,
+            });
+            if bucket.take(rate, now) {
+                return None;
+            }
         }
         if let Some(times) = &mut fault.times {
             *times -= 1;

@@ -137,7 +137,9 @@ async fn exchange(
         Ok(operation) => operation,
         Err(error) => return refuse(Some(model), &error),
     };
-    let struck = shared.faults.strike(service.prefix, &operation.name);
+    let struck = shared
+        .faults
+        .strike(service.prefix, &operation.name, &scope.access_key);
     match struck {
         Some(FaultKind::Hang) => return Outcome::Hang,
         Some(FaultKind::Reset) => return Outcome::Reset,

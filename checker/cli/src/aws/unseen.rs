@@ -4,6 +4,9 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use checker_core::observation::Unseen;
 
+/// The code of an error that names none.
+const UNKNOWN: &str = "UnknownError";
+
 /// The reason behind a failed call. Only codes are kept: messages and bodies may quote what must not be logged.
 pub(crate) fn unseen<E, R>(operation: &str, error: &SdkError<E, R>) -> Unseen
 where
@@ -11,7 +14,7 @@ where
 {
     let (code, advice) = match error {
         SdkError::ServiceError(context) => {
-            let code = context.err().code().unwrap_or("UnknownError").to_owned();
+            let code = context.err().code().unwrap_or(UNKNOWN).to_owned();
             let advice = service_advice(operation, &code);
             (code, advice)
         }
@@ -33,7 +36,7 @@ where
             "the request could not be built; look at region and credentials".to_owned(),
         ),
         _ => (
-            "UnknownError".to_owned(),
+            UNKNOWN.to_owned(),
             "run again, and report it if it stays".to_owned(),
         ),
     };
@@ -71,6 +74,11 @@ fn service_advice(operation: &str, code: &str) -> String {
         || code.contains("UnrecognizedClient")
     {
         return "the credentials are not valid (any more); log in again".to_owned();
+    }
+    if code == UNKNOWN {
+        return "the answer has no error code of AWS; if it stays, look at what answers there: the endpoint \
+                (--endpoint-url, AWS_ENDPOINT_URL) and proxies"
+            .to_owned();
     }
     "AWS refused or failed; run again, and look at the account if it stays".to_owned()
 }

@@ -175,6 +175,8 @@ fn row(control: &Control) -> serde_json::Value {
         "owner": control.owner,
         "mode": control.mode.to_string(),
         "statement": control.statement.trim(),
+        "parameters": control.parameters.iter().map(|it| (it.name.clone(), it.value.to_string().into())).collect::<serde_json::Map<_, _>>(),
+        "checks": control.checks.iter().map(|check| json!({"id": check.id(), "rules": check.rule_ids()})).collect::<Vec<_>>(),
         "rules": control.rule_ids().collect::<Vec<_>>(),
         "source": control.source.to_string(),
         "digest": control.digest,

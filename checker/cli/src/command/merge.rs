@@ -7,8 +7,9 @@
 use std::path::{Path, PathBuf};
 
 use checker_core::diagnostic::Diagnostic;
-use checker_core::evidence::verify::{self, verify};
-use checker_core::evidence::{Bundle, Judged, Manifest};
+use checker_core::evidence::manifest::{MANIFEST, SIGNATURE};
+use checker_core::evidence::verify::{self, Verification, verify};
+use checker_core::evidence::{AllowedSigners, Bundle, Judged, Manifest};
 use checker_core::merge::{PartJudged, merge};
 use checker_core::observation::Facts;
 use checker_core::run::{Run, Target};
@@ -17,7 +18,7 @@ use clap::Args;
 use crate::console::Console;
 use crate::examination::together;
 use crate::failure::Failure;
-use crate::store::archive::{Archive, Chaining, Recording};
+use crate::store::archive::{Archive, Chaining, LATEST, Recording};
 use crate::store::{folder, keys};
 
 /// Options of `checker merge`.
@@ -35,6 +36,9 @@ pub(super) struct Arguments {
     /// Begins a chain.
     #[arg(long)]
     genesis: bool,
+    /// Who may have signed the parts, as ssh-keygen(1) describes it; without it, a key given with `--signing-key` must have.
+    #[arg(long, value_name = "FILE")]
+    allowed_signers: Option<PathBuf>,
     /// The private key that signs (OpenSSH, Ed25519); a merged run of a lab has the lab's own.
     #[arg(long, value_name = "FILE")]
     signing_key: Option<PathBuf>,
@@ -49,10 +53,11 @@ struct PartOfRun {
 
 /// Merges them.
 pub(super) fn merged(arguments: &Arguments, console: Console) -> Result<u8, Failure> {
+    let trusted = Trusted::of(arguments)?;
     let mut parts = Vec::new();
     for path in &arguments.runs {
         console.progress(&format!("judging {} again", path.display()));
-        parts.push(part(path)?);
+        parts.push(part(path, &trusted)?);
     }
     let usage = |error: &dyn std::fmt::Display| Failure::Usage(format!("failed to {error}"));
     let run = merge(parts.iter().map(|part| part.run.clone()).collect())
@@ -113,17 +118,67 @@ pub(super) fn merged(arguments: &Arguments, console: Console) -> Result<u8, Fail
     Ok(whole.run.verdict.exit_code())
 }
 
+/// Whose parts are taken: anybody could have sealed a run anew.
+enum Trusted {
+    /// Those that a file names.
+    Signers(AllowedSigners),
+    /// Those that the key signed which signs the whole.
+    Own(String),
+    /// A lab is its own witness.
+    Lab,
+}
+
+impl Trusted {
+    fn of(arguments: &Arguments) -> Result<Self, Failure> {
+        match (&arguments.allowed_signers, &arguments.signing_key) {
+            (Some(path), _) => super::verify::signers(path).map(Self::Signers),
+            (None, Some(path)) => Ok(Self::Own(keys::given(path)?.key.fingerprint())),
+            (None, None) => Ok(Self::Lab),
+        }
+    }
+
+    /// What is wrong with the signature of a part that is whole otherwise.
+    fn refuses(&self, found: &Verification) -> Option<String> {
+        let Self::Own(own) = self else {
+            return None;
+        };
+        let (by, _) = found.signed_by.as_ref()?;
+        let by = by.fingerprint();
+        (by != *own).then(|| {
+            format!("was signed by {by}, not by the key that signs the whole: say who may sign with --allowed-signers FILE")
+        })
+    }
+}
+
 /// A run, verified.
-fn part(path: &Path) -> Result<PartOfRun, Failure> {
+fn part(path: &Path, trusted: &Trusted) -> Result<PartOfRun, Failure> {
     let shown = path.display().to_string();
+    if !path.join(MANIFEST).exists() && path.join(LATEST).exists() {
+        let newest = path.join(LATEST).display().to_string();
+        return Err(Failure::Files(vec![
+            Diagnostic::whole(&shown, "is a folder of runs")
+                .help(format!("give one run of it, such as {newest}")),
+        ]));
+    }
     let (bundle, odd) = folder::read(path).map_err(|error| {
         Failure::Files(vec![
             Diagnostic::whole(&shown, format!("cannot be read: {error}"))
                 .help("give the folder of a run, such as reports/latest"),
         ])
     })?;
-    let found = verify(&bundle, None);
-    let problems: Vec<_> = odd.iter().chain(&found.problems).cloned().collect();
+    let found = match trusted {
+        Trusted::Signers(signers) => verify(&bundle, Some(signers)),
+        Trusted::Own(_) | Trusted::Lab => verify(&bundle, None),
+    };
+    let signature = trusted
+        .refuses(&found)
+        .map(|what| verify::Problem::new(SIGNATURE, what));
+    let problems: Vec<_> = odd
+        .iter()
+        .chain(&found.problems)
+        .chain(&signature)
+        .cloned()
+        .collect();
     if !problems.is_empty() {
         return Err(wrong(&[path.to_owned()], &problems));
     }

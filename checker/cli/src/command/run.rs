@@ -13,7 +13,7 @@ use super::{controls, runtime};
 use crate::console::Console;
 use crate::examination::{Question, examine, examine_places};
 use crate::failure::Failure;
-use crate::places::places;
+use crate::places::{self, places};
 use crate::store::archive::{Archive, Chaining, Recorded, Recording};
 use crate::store::keys::{self, Signer};
 use crate::subject::{LabSetup, Subject, is_loopback};
@@ -65,7 +65,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR", default_value = "reports")]
     out: PathBuf,
     /// Another endpoint for `--target aws`.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
     endpoint_url: Option<String>,
     /// Carry out the probes, which change things with the probe tag; without this only in the lab.
     #[arg(long, overrides_with = "no_probes")]
@@ -95,23 +95,16 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with = "regions")]
     accounts: Option<PathBuf>,
     /// The regions of the caller's account, separated by commas; otherwise the one of the environment.
-    #[arg(long, value_delimiter = ',', value_name = "REGION")]
+    #[arg(long, value_delimiter = ',', value_name = "REGION", value_parser = places::region)]
     regions: Vec<String>,
-    /// Only this share of every population, `i/n`; `checker merge` puts the shares together.
-    #[arg(long, value_name = "I/N")]
+    /// Only this share of every population of one account and region, `i/n`; `checker merge` puts the shares together.
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["accounts", "resource"])]
     shard: Option<Shard>,
 }
 
 /// Runs it.
 pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure> {
-    if arguments.target == Where::Lab
-        && (arguments.accounts.is_some() || !arguments.regions.is_empty())
-    {
-        return Err(Failure::Usage(
-            "--accounts and --regions need --target aws: the lab is one account in one region"
-                .to_owned(),
-        ));
-    }
+    arguments.fit()?;
     let (sources, catalog) =
         controls::read(&arguments.controls, &arguments.stage, &arguments.only)?;
     let archive = Archive::open(
@@ -184,6 +177,30 @@ pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure
 }
 
 impl Arguments {
+    /// Refuses what would have no effect, or another than whoever typed it must expect.
+    fn fit(&self) -> Result<(), Failure> {
+        let lab = self.target == Where::Lab;
+        let several = self.accounts.is_some() || self.regions.len() > 1;
+        let lab_only =
+            self.lab_secrets > 0 || !self.lab_fault.is_empty() || !self.lab_function.is_empty();
+        let wrong = if lab && (self.accounts.is_some() || !self.regions.is_empty()) {
+            "--accounts and --regions need --target aws: the lab is one account in one region"
+        } else if lab && self.endpoint_url.is_some() {
+            "--endpoint-url needs --target aws: the lab is in this process"
+        } else if !lab && lab_only {
+            "--lab-secrets, --lab-fault and --lab-function are for --target lab; `checker lab` serves one that --target aws \
+             can ask"
+        } else if several && self.probes {
+            "--probes are for one account and region, where somebody looks on: run them there by themselves, without \
+             --accounts and with one region"
+        } else if self.regions.len() > 1 && self.shard.is_some() {
+            "--shard cuts the populations of one region: give one in --regions, and run every shard in each region"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::Usage(wrong.to_owned()))
+    }
+
     /// In the lab unless they are declined, on AWS only when they are asked for.
     fn with_probes(&self) -> bool {
         match self.target {
@@ -214,6 +231,17 @@ impl Arguments {
                     .to_owned(),
             )),
         }
+    }
+}
+
+/// An address that requests can go to.
+fn endpoint(text: &str) -> Result<String, String> {
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.starts_with(['/', ':']) => Ok(text.to_owned()),
+        Some(_) | None => Err("expected an address such as http://127.0.0.1:4566".to_owned()),
     }
 }
 

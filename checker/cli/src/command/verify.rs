@@ -15,6 +15,7 @@ use serde_json::json;
 use super::controls::Format;
 use crate::console::{Console, data};
 use crate::failure::Failure;
+use crate::store::archive::LATEST;
 use crate::store::folder;
 
 /// Options of `checker verify`.
@@ -223,8 +224,16 @@ fn runs(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn placed(checked: &[Checked]) -> Vec<Placed> {
+    // Where links were followed, as a CI job does with its artefacts, `latest` is a run a second time.
+    let copy = |run: &Checked| {
+        run.name == LATEST
+            && checked
+                .iter()
+                .any(|other| other.name != run.name && other.found.digest == run.found.digest)
+    };
     checked
         .iter()
+        .filter(|run| !copy(run))
         .filter_map(|run| {
             Some(Placed {
                 name: run.name.clone(),
@@ -366,7 +375,8 @@ fn target(manifest: &Manifest) -> &'static str {
     manifest.judged.about.target.word()
 }
 
-fn signers(path: &Path) -> Result<AllowedSigners, Failure> {
+/// Reads a file of signers.
+pub(super) fn signers(path: &Path) -> Result<AllowedSigners, Failure> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::Usage(format!("`{shown}` can't be read: {error}")))?;

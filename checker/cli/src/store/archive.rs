@@ -19,6 +19,8 @@ use super::keys::{self, Signer};
 use super::{folder, index};
 use crate::failure::Failure;
 
+/// The link to the newest run.
+pub(crate) const LATEST: &str = "latest";
 /// So many earlier runs are kept in a run, for trends: a year of nights.
 const EARLIER_RUNS: usize = 400;
 /// The sequence number stands within so many bytes of a manifest.
@@ -152,13 +154,22 @@ impl Archive {
             .map_err(|error| broken("clear the folder", error))?;
         let temporary = self.out.join(format!(".{}.tmp", run.run_id));
         folder::write(&temporary, &sealed.bundle)
-            .map_err(|error| broken("write the run", error))?;
-        fs::rename(&temporary, &folder).map_err(|error| broken("write the run", error))?;
+            .and_then(|()| fs::rename(&temporary, &folder))
+            .map_err(|error| {
+                // A full disk is the likely reason: what is there of the run must not keep it full.
+                drop(fs::remove_dir_all(&temporary));
+                broken("write the run into", error)
+            })?;
         self.point_latest(&run.run_id)
             .and_then(|()| File::open(&self.out)?.sync_all())
             .map_err(|error| broken("point `latest` at the run", error))?;
-        index::write(&self.out, run, sealed.sequence, &earlier)
-            .map_err(|error| broken("write `index.html`", error))?;
+        index::write(&self.out, run, sealed.sequence, &earlier).map_err(|error| {
+            let what = format!(
+                "write `index.html` beside run {}, which is recorded, into",
+                run.run_id
+            );
+            broken(&what, error)
+        })?;
         drop(lock);
         Ok(Recorded {
             folder,
@@ -222,7 +233,7 @@ impl Archive {
     fn point_latest(&self, run_id: &str) -> std::io::Result<()> {
         let link = self.out.join(".latest.tmp");
         std::os::unix::fs::symlink(run_id, &link)?;
-        fs::rename(&link, self.out.join("latest"))
+        fs::rename(&link, self.out.join(LATEST))
     }
 }
 
@@ -268,6 +279,12 @@ fn newest(out: &Path) -> Result<Option<PathBuf>, Failure> {
     let entries = fs::read_dir(out).map_err(|error| broken(out, "list the folder", &error))?;
     for entry in entries {
         let entry = entry.map_err(|error| broken(out, "list the folder", &error))?;
+        if entry.file_name() == LATEST && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            return Err(Failure::Usage(format!(
+                "`{}` is a copy of a run where a link belongs, as artefacts of CI jobs have it: remove it",
+                entry.path().display()
+            )));
+        }
         let is_run = entry.file_type().is_ok_and(|kind| kind.is_dir())
             && !entry.file_name().to_string_lossy().starts_with('.');
         let manifest = entry.path().join(MANIFEST);

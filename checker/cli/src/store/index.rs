@@ -27,6 +27,7 @@ pub(super) fn write(out: &Path, run: &Run, sequence: u64, earlier: &[Run]) -> st
     };
     let runs: Vec<Recorded<'_>> = outlines.chain([newest]).collect();
     let temporary = out.join(".index.html.tmp");
-    fs::write(&temporary, report::index(&runs))?;
-    fs::rename(&temporary, out.join(INDEX))
+    fs::write(&temporary, report::index(&runs))
+        .and_then(|()| fs::rename(&temporary, out.join(INDEX)))
+        .inspect_err(|_| drop(fs::remove_file(&temporary)))
 }

@@ -22,8 +22,14 @@ pub(crate) struct Lab {
 impl Lab {
     /// Starts one with the program deployed.
     pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same, with further options of `checker lab`.
+    pub(crate) fn with(options: &[&str]) -> Self {
         let mut process = checker()
             .args(["lab", "--port", "0"])
+            .args(options)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -1,4 +1,4 @@
-//! The context of a request: the global keys, and those of Secrets Manager and KMS.
+//! The context of a request: the global keys, and those of Secrets Manager, KMS, `EventBridge` and STS.
 //!
 //! Source: the service authorization reference of AWS. A key that AWS sets only under
 //! a condition is absent here under the same condition.
@@ -32,6 +32,15 @@ pub(super) fn of(world: &World, call: &Call<'_>, session: &RoleSession, need: &N
         "secretsmanager" => secret(world, call, &need.resource, &mut context),
         "kms" => key(world, call, need, &mut context),
         "events" => events(call, &mut context),
+        "sts" => texts(
+            call,
+            &[
+                ("ExternalId", "sts:ExternalId"),
+                ("RoleSessionName", "sts:RoleSessionName"),
+                ("SourceIdentity", "sts:SourceIdentity"),
+            ],
+            &mut context,
+        ),
         "lambda" => {
             if let Some(function) = world.lambda.function(&need.resource) {
                 tags(&function.tags, &["aws:ResourceTag"], &mut context);
@@ -100,6 +109,15 @@ fn requested_tags(call: &Call<'_>, context: &mut Context) {
     }
 }
 
+/// Members of the request that are keys as they are, where they are given.
+fn texts(call: &Call<'_>, members: &[(&str, &str)], context: &mut Context) {
+    for (member, key) in members {
+        if let Some(text) = call.text(member) {
+            context.set(key, [text]);
+        }
+    }
+}
+
 fn secret(world: &World, call: &Call<'_>, arn: &str, context: &mut Context) {
     if let Some(secret) = world.secretsmanager.secrets.get(arn) {
         tags(
@@ -118,19 +136,18 @@ fn secret(world: &World, call: &Call<'_>, arn: &str, context: &mut Context) {
             context.set("secretsmanager:SecretPrimaryRegion", [region.as_str()]);
         }
     }
-    let texts = [
-        ("Name", "secretsmanager:Name"),
-        ("Description", "secretsmanager:Description"),
-        ("KmsKeyId", "secretsmanager:KmsKeyId"),
-        ("VersionId", "secretsmanager:VersionId"),
-        ("VersionStage", "secretsmanager:VersionStage"),
-        ("RotationLambdaARN", "secretsmanager:RotationLambdaARN"),
-    ];
-    for (member, key) in texts {
-        if let Some(text) = call.text(member) {
-            context.set(key, [text]);
-        }
-    }
+    texts(
+        call,
+        &[
+            ("Name", "secretsmanager:Name"),
+            ("Description", "secretsmanager:Description"),
+            ("KmsKeyId", "secretsmanager:KmsKeyId"),
+            ("VersionId", "secretsmanager:VersionId"),
+            ("VersionStage", "secretsmanager:VersionStage"),
+            ("RotationLambdaARN", "secretsmanager:RotationLambdaARN"),
+        ],
+        context,
+    );
     let reads = call.operation == "GetSecretValue" && call.text("VersionId").is_none();
     if reads && call.text("VersionStage").is_none() {
         context.set("secretsmanager:VersionStage", ["AWSCURRENT"]);

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
+use aws_smithy_types::retry::RetryConfig;
 use checker_lab::{Fault, LabOptions};
 use chrono::{TimeZone as _, Utc};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -140,6 +143,33 @@ async fn faults_strike_as_often_as_they_are_told() {
     plant("secretsmanager:ListSecrets=hang*1");
     let waited = tokio::time::timeout(Duration::from_millis(200), list()).await;
     assert!(waited.is_err(), "it hangs");
+}
+
+#[tokio::test]
+async fn a_rate_is_of_one_caller() {
+    let stage = Stage::new().await;
+    let ask = |key: &'static str| {
+        let config = stage
+            .lab
+            .sdk_config()
+            .into_builder()
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+                key, "secret", None, None, "test",
+            )))
+            .retry_config(RetryConfig::disabled())
+            .build();
+        async move {
+            let client = aws_sdk_secretsmanager::Client::new(&config);
+            client.list_secrets().send().await
+        }
+    };
+    stage.lab.faults().plant("*:*=throttled@1".parse().unwrap());
+    assert!(ask("one").await.is_ok());
+    assert_eq!(
+        ask("one").await.unwrap_err().code(),
+        Some("ThrottlingException")
+    );
+    assert!(ask("other").await.is_ok());
 }
 
 #[test]
