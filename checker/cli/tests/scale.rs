@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -596,6 +596,83 @@ fn a_run_that_does_not_fit_on_the_disk_leaves_nothing() {
         .filter(|name| !name.starts_with("lab-signing-key") && name != ".lock")
         .collect();
     assert_eq!(left, [""; 0]);
+}
+
+/// What a connection carries up to the end of its body.
+fn message(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut all = Vec::new();
+    let mut some = [0; 4096];
+    loop {
+        let read = stream.read(&mut some).ok().filter(|read| *read > 0)?;
+        all.extend_from_slice(&some[..read]);
+        let text = String::from_utf8_lossy(&all).to_lowercase();
+        let Some((head, _)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head
+            .split_once("content-length: ")
+            .map_or("0", |(_, after)| after);
+        let length: usize = length.lines().next().unwrap().parse().unwrap();
+        if all.len() >= head.len() + 4 + length {
+            return Some(all);
+        }
+    }
+}
+
+/// The lab, but for who asks: those credentials are said to be of another account.
+fn of_another_account(lab: &Lab, other: &'static str) -> String {
+    let lab = lab.endpoint.trim_start_matches("http://").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, lab) = (stream.unwrap(), lab.clone());
+            std::thread::spawn(move || {
+                let mut behind = TcpStream::connect(lab).unwrap();
+                while let Some(request) = message(&mut stream) {
+                    behind.write_all(&request).unwrap();
+                    let mut answer = message(&mut behind).unwrap();
+                    if String::from_utf8_lossy(&request).contains("GetCallerIdentity") {
+                        answer = String::from_utf8(answer)
+                            .unwrap()
+                            .replace(ACCOUNT, other)
+                            .into_bytes();
+                    }
+                    if stream.write_all(&answer).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    endpoint
+}
+
+#[tokio::test]
+async fn credentials_of_another_account_show_nothing() {
+    let lab = Lab::start();
+    role(&lab, "org-checker", "").await;
+    let desk = Desk::at(&of_another_account(&lab, "999988887777"));
+    let accounts = desk.path("accounts.yaml");
+    let text = format!(
+        "accounts:\n  - id: {ACCOUNT}\n    role: arn:aws:iam::{ACCOUNT}:role/org-checker\n    regions: [{REGION}]\n"
+    );
+    fs::write(&accounts, text).unwrap();
+    let arguments = [
+        "--only",
+        "AML-007",
+        "--accounts",
+        accounts.to_str().unwrap(),
+    ];
+    let expected = "account 647751526084 is meant, and these credentials are of 999988887777";
+    refusal(&desk.run("out", &arguments), 3, expected);
+    let run = desk.judged("out");
+    let passed = findings(&run)
+        .values()
+        .filter(|it| it["verdict"] == "pass")
+        .count();
+    assert_eq!(passed, 0, "{run}");
+    desk.verified("out");
 }
 
 #[test]
