@@ -55,11 +55,12 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    /// Another one, without secrets that were only filled in.
-    pub(crate) async fn make(&self) -> Result<Subject, Failure> {
+    /// Another one, without secrets that were only filled in, in which events are delivered to no function.
+    pub(crate) async fn make_quiet(&self) -> Result<Subject, Failure> {
         let setup = LabSetup {
             secrets: 0,
             port: 0,
+            quiet: true,
             ..self.setup.clone()
         };
         Subject::applied(&self.programs, &setup).await
@@ -87,6 +88,8 @@ pub(crate) struct LabSetup {
     pub(crate) stand_in: Option<PathBuf>,
     /// Begins rotations and never carries them out.
     pub(crate) still: bool,
+    /// Delivers events to no function.
+    pub(crate) quiet: bool,
 }
 
 impl Subject {
@@ -256,6 +259,7 @@ async fn lab_for(setup: &LabSetup, program: Option<&Program>) -> Result<Lab, Fai
             .map_or(defaults.region, str::to_owned),
         faults: Vec::new(),
         still: setup.still,
+        quiet: setup.quiet,
     })
     .await
     .map_err(|error| Failure::Broken(format!("failed to {error}")))

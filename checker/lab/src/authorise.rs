@@ -9,12 +9,13 @@
 //! There is no organisation, so no SCPs. Which context keys a service sets is written
 //! down in [`context`] for the keys that policies of secrets and keys use.
 
+pub(crate) mod compiled;
 mod context;
 mod need;
 
 use checker_iam::{
-    Action, Decision, Grant, Layer, Layers, Policy, PolicyKind, PolicySet, Principal, Request,
-    Resource, Verdict, decide,
+    Action, Decision, Grant, Layer, Layers, PolicyKind, Principal, Request, Resource, Verdict,
+    decide,
 };
 use serde_json::json;
 
@@ -65,32 +66,18 @@ fn layers(world: &World, session: &RoleSession, resource: &str) -> Layers {
         .iam
         .role_policies(&session.role_arn)
         .unwrap_or_default();
-    let identity = policies
-        .identity
-        .iter()
-        .filter_map(|(_, text)| parse(text, PolicyKind::Identity));
-    let session_policies = (!session.session_policies.is_empty()).then(|| {
-        let texts = session.session_policies.iter();
-        let parsed = texts.filter_map(|text| parse(text, PolicyKind::Identity));
-        PolicySet::new(parsed.collect())
-    });
+    let texts = |policies: Vec<(_, String)>| policies.into_iter().map(|(_, text)| text).collect();
+    let identity = |texts| compiled::policies(PolicyKind::Identity, texts);
+    let session = &session.session_policies;
     Layers {
-        identity: PolicySet::new(identity.collect()),
+        identity: identity(texts(policies.identity)),
         resource: resource_policy(world, resource)
-            .and_then(|text| parse(&text, PolicyKind::Resource))
-            .map(PolicySet::from),
-        boundary: policies.boundary.map(|(_, text)| {
-            PolicySet::new(parse(&text, PolicyKind::Identity).into_iter().collect())
-        }),
-        session: session_policies,
+            .and_then(|text| compiled::policy(PolicyKind::Resource, &text)),
+        boundary: policies.boundary.map(|(_, text)| identity(vec![text])),
+        session: (!session.is_empty()).then(|| identity(session.clone())),
         grants: grants(world, resource),
         ..Layers::default()
     }
-}
-
-/// Policies in the lab were validated when they were put; one that can't be read grants nothing.
-fn parse(text: &str, kind: PolicyKind) -> Option<Policy> {
-    Policy::parse(text, kind).ok()
 }
 
 /// The policy that hangs on a resource.

@@ -38,6 +38,8 @@ pub struct LabOptions {
     pub replace: Vec<Replacement>,
     /// Begins rotations and never carries them out: for questions that no rotation can change.
     pub still: bool,
+    /// Delivers events to no function, which is left with its log group: for questions that no handled event can change.
+    pub quiet: bool,
 }
 
 /// A running embedded AWS. Dropping it stops it.
@@ -86,6 +88,7 @@ impl Default for LabOptions {
             faults: Vec::new(),
             replace: Vec::new(),
             still: false,
+            quiet: false,
         }
     }
 }
@@ -114,6 +117,7 @@ impl Lab {
         let runtime = tokio::runtime::Handle::current();
         let mut shared = Shared::new(world, clock, host, runtime);
         shared.still = options.still;
+        shared.quiet = options.quiet;
         let shared = Arc::new(shared);
         shared.endpoint.get_or_init(|| format!("http://{address}"));
         for fault in options.faults {

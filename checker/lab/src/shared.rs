@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) endpoint: OnceLock<String>,
     /// Whether rotations are begun and never carried out.
     pub(crate) still: bool,
+    /// Whether events are delivered to no function.
+    pub(crate) quiet: bool,
     world: Mutex<World>,
     in_flight: watch::Sender<usize>,
     runtime: Handle,
@@ -46,6 +48,7 @@ impl Shared {
             host,
             endpoint: OnceLock::new(),
             still: false,
+            quiet: false,
             world: Mutex::new(world),
             in_flight: watch::Sender::new(0),
             runtime,

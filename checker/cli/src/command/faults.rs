@@ -88,8 +88,8 @@ pub(super) fn faults(arguments: &Arguments, console: Console) -> Result<u8, Fail
         .build()
         .map_err(|error| Failure::Broken(format!("failed to start: {error}")))?;
     runtime.block_on(async {
-        let mut bench = Bench::new(&arguments.program, &arguments.stage, catalog, console).await?;
-        bench.whole = arguments.whole;
+        let (program, stage) = (&arguments.program, &arguments.stage);
+        let bench = Bench::new(program, stage, catalog, arguments.whole, console).await?;
         let faults = chosen(arguments, all(&bench, &remarks), &bench)?;
         console.progress_done();
         if arguments.list {

@@ -59,6 +59,7 @@ pub(super) fn lab(arguments: &Arguments, console: Console) -> Result<u8, Failure
         replace: arguments.lab_function.clone(),
         stand_in: None,
         still: false,
+        quiet: false,
     };
     runtime()?.block_on(async {
         if let Some(endpoint) = &arguments.onto {

@@ -2,7 +2,8 @@
 //!
 //! In: the stack of programs, the catalogue and a [`Fault`]. Out: a [`Trial`]. The faultless program is judged first, in
 //! each way in which a fault may be: unless nothing fails there, a failing rule would say nothing of a fault. In a lab
-//! in which nothing rotates, rules about values fail without any fault, and so they notice none there.
+//! in which nothing rotates, rules about values fail without any fault, and so they notice none there. Where it is only
+//! looked, events are delivered to no function: what one does with them shows in logs and queues, which only probes read.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -58,7 +59,7 @@ pub(crate) struct Bench {
     clock: Time,
     console: Console,
     /// Judges by everything, whatever a fault touches.
-    pub(crate) whole: bool,
+    whole: bool,
 }
 
 /// Rules that fail, and that are inconclusive; without a fault: those that say nothing of one.
@@ -83,6 +84,7 @@ impl Bench {
         program: &Path,
         stage: &str,
         catalog: Catalog,
+        whole: bool,
         console: Console,
     ) -> Result<Self, Failure> {
         let mut written = Vec::new();
@@ -95,7 +97,9 @@ impl Bench {
         }
         let clock = Utc::now();
         console.progress("judging the program without a fault");
-        let (facts, run) = examined(&catalog, &programs, &setup(stage, clock), false).await?;
+        let mut setup = setup(stage, clock);
+        setup.quiet = !whole;
+        let (facts, run) = examined(&catalog, &programs, &setup, false).await?;
         let selection = Selection::new(&catalog, &facts, &setting_of(&run));
         let faultless = Outcome::of(&run);
         if !faultless.failing.is_empty() {
@@ -105,7 +109,6 @@ impl Bench {
                 rules.join(", ")
             )));
         }
-        let mut setup = setup(stage, clock);
         setup.still = true;
         let (_, run) = examined(&catalog, &programs, &setup, false).await?;
         Ok(Self {
@@ -119,7 +122,7 @@ impl Bench {
             probed: OnceCell::new(),
             clock,
             console,
-            whole: false,
+            whole,
         })
     }
 
@@ -169,6 +172,7 @@ impl Bench {
         };
         let mut setup = setup(&self.stage, self.clock);
         setup.still = !self.whole && !fault.rotates;
+        setup.quiet = !self.whole;
         if let Some((function, behaviour)) = &fault.behaviour {
             let executable = super::faulty_function();
             setup.replace.push(Replacement {
@@ -191,7 +195,7 @@ impl Bench {
         let mut inconclusive = new(&run, Verdict::Inconclusive, &faultless.inconclusive);
         let probes = only_probes(&catalog);
         if failed.is_empty() && !probes.controls.is_empty() {
-            setup.still = false;
+            (setup.still, setup.quiet) = (false, false);
             let (_, run) = examined(&probes, &programs, &setup, true).await?;
             let acted = Outcome::of(&run);
             if !acted.failing.is_empty() || !acted.inconclusive.is_empty() {

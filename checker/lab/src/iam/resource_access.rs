@@ -3,10 +3,9 @@
 //! A service acting by itself has no identity policies, so the resource's policy alone decides ([`ActingService`]);
 //! one that acts with a role's rights is decided like the role ([`role_may`]). `checker-iam` does the deciding.
 
-use checker_iam::{
-    Action, Context, Layers, Policy, PolicyKind, PolicySet, Principal, Request, Resource, decide,
-};
+use checker_iam::{Action, Context, Layers, PolicyKind, Principal, Request, Resource, decide};
 
+use crate::authorise::compiled;
 use crate::world::World;
 
 /// A service that acts for a resource of an account.
@@ -34,7 +33,7 @@ impl ActingService<'_> {
         policy: Option<&str>,
         more: &[(&str, &str)],
     ) -> bool {
-        let parsed = policy.and_then(|text| Policy::parse(text, PolicyKind::Resource).ok());
+        let parsed = policy.and_then(|text| compiled::policy(PolicyKind::Resource, text));
         let (Some(policy), Ok(principal), Ok(action)) = (
             parsed,
             Principal::parse(self.principal),
@@ -51,7 +50,7 @@ impl ActingService<'_> {
         }
         let request = Request::new(principal, action, Resource::new(resource)).in_context(context);
         let layers = Layers {
-            resource: Some(PolicySet::new(vec![policy])),
+            resource: Some(policy),
             ..Layers::default()
         };
         decide(&request, &layers).is_allowed()
@@ -93,23 +92,15 @@ pub(crate) fn role_may(
     let Some(policies) = iam.role_policies(role_arn) else {
         return false;
     };
-    let parse = |text: &str, kind| Policy::parse(text, kind).ok();
     let (Ok(principal), Ok(action)) = (Principal::parse(role_arn), Action::new(action)) else {
         return false;
     };
-    let identity = policies
-        .identity
-        .iter()
-        .filter_map(|(_, text)| parse(text, PolicyKind::Identity))
-        .collect();
+    let identity = |texts| compiled::policies(PolicyKind::Identity, texts);
+    let attached = policies.identity.into_iter().map(|(_, text)| text);
     let layers = Layers {
-        identity: PolicySet::new(identity),
-        resource: resource_policy
-            .and_then(|text| parse(text, PolicyKind::Resource))
-            .map(PolicySet::from),
-        boundary: policies.boundary.map(|(_, text)| {
-            PolicySet::new(parse(&text, PolicyKind::Identity).into_iter().collect())
-        }),
+        identity: identity(attached.collect()),
+        resource: resource_policy.and_then(|text| compiled::policy(PolicyKind::Resource, text)),
+        boundary: policies.boundary.map(|(_, text)| identity(vec![text])),
         ..Layers::default()
     };
     let context = Context::new().with("aws:SecureTransport", ["true"]);

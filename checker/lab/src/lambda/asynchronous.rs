@@ -36,6 +36,10 @@ pub(crate) async fn run(shared: Arc<Shared>, invoke: AsyncInvoke) {
     }) else {
         return;
     };
+    if shared.quiet {
+        super::host::keep_log(&shared, &function, "", &[]);
+        return;
+    }
     let payload = Bytes::from(invoke.payload.to_string());
     let finished = shared
         .host

@@ -8,18 +8,19 @@ use std::io::{Cursor, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::Function;
 pub(crate) use super::process::Ended;
 use super::process::{Job, Process};
+use crate::clock::Clock;
 use crate::credentials::RoleSession;
 use crate::iam::resource_access::role_may;
 use crate::replacement::Replacement;
@@ -30,6 +31,10 @@ const CONCURRENCY: usize = 8;
 
 /// How long a process's credentials last, in the lab's time.
 const CREDENTIALS_HOURS: i64 = 12;
+
+/// How long after one process of a function the next one is started, while events wait: starting one takes longer than
+/// most events do, so that those that wait are soon handled by one that is there.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Unpacked code larger than this is refused, as on AWS.
 const UNPACKED_LIMIT: u64 = 250 << 20;
@@ -46,8 +51,19 @@ struct Pool {
     revision: String,
     folder: PathBuf,
     slots: Semaphore,
-    idle: Mutex<Vec<Warm>>,
+    /// Shared by every event that is handled or about to be.
+    busy: Arc<()>,
+    idle: Mutex<Idle>,
+    /// Tells one of those that wait that a process is idle, or has ended.
+    freed: Notify,
     unpacked: tokio::sync::OnceCell<Result<(), String>>,
+}
+
+/// Processes that wait for an event, and when the last one was started.
+#[derive(Default)]
+struct Idle {
+    warm: Vec<Warm>,
+    started: Option<Instant>,
 }
 
 struct Warm {
@@ -99,7 +115,8 @@ impl Host {
         if let Err(problem) = unpacked {
             return refused(request_id, problem);
         }
-        let mut warm = match pool.take_idle(shared.clock.now()) {
+        let (idle, busy) = pool.idle_or_own(&shared.clock).await;
+        let mut warm = match idle {
             Some(warm) => warm,
             None => match start(shared, function, &pool.folder, self.program(function)).await {
                 Ok(warm) => warm,
@@ -122,8 +139,11 @@ impl Host {
             pool.idle
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
+                .warm
                 .push(warm);
         }
+        drop(busy);
+        pool.freed.notify_one();
         drop(slot);
         Finished { ended, lines }
     }
@@ -136,6 +156,7 @@ impl Host {
             pool.idle
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
+                .warm
                 .clear();
         }
         // Gives the runtime the chance to reap what was killed.
@@ -162,7 +183,9 @@ impl Host {
             revision: function.revision.clone(),
             folder: self.folder.path().join(&function.revision),
             slots: Semaphore::new(CONCURRENCY),
+            busy: Arc::default(),
             idle: Mutex::default(),
+            freed: Notify::new(),
             unpacked: tokio::sync::OnceCell::new(),
         });
         pools.insert(function.arn.clone(), Arc::clone(&pool));
@@ -171,15 +194,35 @@ impl Host {
 }
 
 impl Pool {
-    /// A warm process whose credentials are still good.
-    fn take_idle(&self, now: DateTime<Utc>) -> Option<Warm> {
+    /// A warm process, or nothing where the event gets one of its own; with it, the event's share of those handled.
+    async fn idle_or_own(&self, clock: &Clock) -> (Option<Warm>, Arc<()>) {
+        loop {
+            let wait = match self.look(clock.now()) {
+                Ok(found) => return found,
+                Err(wait) => wait,
+            };
+            // Either way it looks again.
+            drop(tokio::time::timeout(wait, self.freed.notified()).await);
+        }
+    }
+
+    /// A warm process whose credentials are still good, or leave to start one; otherwise how long to wait.
+    fn look(&self, now: DateTime<Utc>) -> Result<(Option<Warm>, Arc<()>), Duration> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(mut warm) = idle.pop() {
+        while let Some(mut warm) = idle.warm.pop() {
             if warm.expires > now && warm.process.alive() {
-                return Some(warm);
+                return Ok((Some(warm), Arc::clone(&self.busy)));
             }
         }
-        None
+        let nobody = Arc::strong_count(&self.busy) == 1;
+        let waited = idle.started.map_or(PATIENCE, |at| at.elapsed());
+        match PATIENCE.checked_sub(waited) {
+            Some(left) if !nobody && !left.is_zero() => Err(left),
+            Some(_) | None => {
+                idle.started = Some(Instant::now());
+                Ok((None, Arc::clone(&self.busy)))
+            }
+        }
     }
 }
 
@@ -314,7 +357,7 @@ fn unpack(code: &[u8], folder: &Path) -> Result<(), String> {
 }
 
 /// Keeps what a function wrote in its log group, if its role may write there.
-fn keep_log(shared: &Arc<Shared>, function: &Function, stream: &str, lines: &[String]) {
+pub(super) fn keep_log(shared: &Arc<Shared>, function: &Function, stream: &str, lines: &[String]) {
     let now = shared.clock.now();
     shared.act(|world| {
         let region = region_of(&function.arn);
