@@ -13,7 +13,10 @@ mod drawing;
 mod estate;
 mod opinion;
 mod people;
+mod remembered;
 mod statement;
+
+use std::sync::OnceLock;
 
 use checker_iam::Layers;
 use checker_iam::proof::{
@@ -26,6 +29,8 @@ pub use self::caller::{Reading, readable};
 pub use self::drawing::mermaid;
 pub use self::opinion::questions as second_opinions;
 use self::people::{Caller, People};
+pub use self::remembered::remember;
+use self::remembered::{Key, Remembered};
 pub use self::statement::{Requests, Statement};
 use crate::control::{AccessRule, Claim, Iam};
 use crate::expression::Bindings;
@@ -74,6 +79,8 @@ impl Statement {
 #[derive(Debug)]
 pub struct Everyone {
     people: People,
+    /// Of the facts that it was put together from, once something was proved.
+    remembered: OnceLock<Option<Remembered>>,
 }
 
 impl Everyone {
@@ -81,6 +88,7 @@ impl Everyone {
     pub fn new(facts: &Facts) -> Result<Self, Unseen> {
         Ok(Self {
             people: People::new(facts)?,
+            remembered: OnceLock::new(),
         })
     }
 
@@ -169,14 +177,13 @@ impl Everyone {
         if chosen.is_empty() {
             return undecided("the statement speaks of no principal that exists".to_owned());
         }
-        let prepared = match self.prepared(statement, facts, given) {
-            Ok(prepared) => prepared,
+        let judged = match self.judged(statement, facts, given, chosen) {
+            Ok(judged) => judged,
             Err(reason) => return undecided(reason),
         };
-        chosen
+        judged
             .into_iter()
-            .map(|caller| {
-                let mut judged = prepared.judge(caller);
+            .map(|(caller, mut judged)| {
                 let open = judged.verdict == Verdict::Fail
                     && statement.scp_may_deny
                     && target == Target::Aws
@@ -195,6 +202,39 @@ impl Everyone {
                 judged
             })
             .collect()
+    }
+
+    /// What it comes to for each of them; what is remembered of all of them needs no preparing.
+    fn judged<'a>(
+        &self,
+        statement: &Statement,
+        facts: &Facts,
+        given: &[Guarded],
+        chosen: Vec<&'a Caller>,
+    ) -> Result<Vec<(&'a Caller, Judged)>, String> {
+        let remembered = self.remembered.get_or_init(|| Remembered::new(facts));
+        let remembered = remembered.as_ref().filter(|_| given.is_empty());
+        let key = |caller: &Caller| remembered?.key(statement, &caller.arn);
+        let known: Option<Vec<(&Caller, Judged)>> = chosen
+            .iter()
+            .map(|caller| Some((*caller, key(caller)?.found()?)))
+            .collect();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let prepared = self.prepared(statement, facts, given)?;
+        let one = |caller: &'a Caller| {
+            let key = key(caller);
+            let judged = key.as_ref().and_then(Key::found).unwrap_or_else(|| {
+                let judged = prepared.judge(caller);
+                if let Some(key) = &key {
+                    key.keep(&judged);
+                }
+                judged
+            });
+            (caller, judged)
+        };
+        Ok(chosen.into_iter().map(one).collect())
     }
 
     fn chosen(&self, statement: &Statement) -> Vec<&Caller> {

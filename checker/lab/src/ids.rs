@@ -2,12 +2,15 @@
 //!
 //! Two labs that are asked the same things in the same order make the same
 //! ARNs, so a recorded run can be compared with another. A function's process
-//! asks in its own time: what is made while one runs may differ. Secret values never
-//! come from here: `GetRandomPassword` uses the system's random source.
+//! asks in its own time: what is made while one runs may differ, but the ARNs of keys
+//! and secrets, which have sequences of their own. Secret values never come from here:
+//! `GetRandomPassword` uses the system's random source.
 
-/// A deterministic sequence of identifiers.
+/// Deterministic sequences of identifiers.
 pub(crate) struct Ids {
-    state: u64,
+    all: Sequence,
+    keys: Sequence,
+    suffixes: Sequence,
     /// What the next key is called, where that was decided before.
     next_key: Option<String>,
     /// What the ARN of the next secret ends with, where that was decided before.
@@ -17,7 +20,9 @@ pub(crate) struct Ids {
 impl Default for Ids {
     fn default() -> Self {
         Self {
-            state: 0x6b61_6d61_6b61_2d31,
+            all: Sequence(0x6b61_6d61_6b61_2d31),
+            keys: Sequence(0x6b61_6d61_6b61_2d32),
+            suffixes: Sequence(0x6b61_6d61_6b61_2d33),
             next_key: None,
             next_suffix: None,
         }
@@ -39,7 +44,7 @@ impl Ids {
     pub(crate) fn key(&mut self) -> String {
         match self.next_key.take() {
             Some(decided) => decided,
-            None => self.uuid(),
+            None => self.keys.uuid(),
         }
     }
 
@@ -47,36 +52,46 @@ impl Ids {
     pub(crate) fn suffix(&mut self) -> String {
         match self.next_suffix.take() {
             Some(decided) => decided,
-            None => self.alphanumeric(6),
+            None => self.suffixes.draw(6, ALPHANUMERIC),
         }
     }
 
     /// A version 4 UUID in form.
     pub(crate) fn uuid(&mut self) -> String {
-        let variant = self.draw(1, b"89ab");
-        format!(
-            "{}-{}-4{}-{variant}{}-{}",
-            self.hex(8),
-            self.hex(4),
-            self.hex(3),
-            self.hex(3),
-            self.hex(12)
-        )
+        self.all.uuid()
     }
 
     /// `length` lower-case hexadecimal digits.
     pub(crate) fn hex(&mut self, length: usize) -> String {
-        self.draw(length, HEX)
+        self.all.draw(length, HEX)
     }
 
     /// `length` letters and digits, as in the suffix of a secret's ARN.
     pub(crate) fn alphanumeric(&mut self, length: usize) -> String {
-        self.draw(length, ALPHANUMERIC)
+        self.all.draw(length, ALPHANUMERIC)
     }
 
     /// `length` upper-case letters and digits 2 to 7, as in `AROA...` ids.
     pub(crate) fn upper(&mut self, length: usize) -> String {
-        self.draw(length, UPPER)
+        self.all.draw(length, UPPER)
+    }
+}
+
+/// One sequence.
+struct Sequence(u64);
+
+impl Sequence {
+    fn uuid(&mut self) -> String {
+        let variant = self.draw(1, b"89ab");
+        let mut hex = |length| self.draw(length, HEX);
+        format!(
+            "{}-{}-4{}-{variant}{}-{}",
+            hex(8),
+            hex(4),
+            hex(3),
+            hex(3),
+            hex(12)
+        )
     }
 
     fn draw(&mut self, length: usize, alphabet: &[u8]) -> String {
@@ -91,8 +106,8 @@ impl Ids {
 
     /// `SplitMix64`, by Sebastiano Vigna (public domain).
     fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
