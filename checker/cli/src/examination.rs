@@ -8,8 +8,8 @@ use std::sync::Arc;
 use aws_types::SdkConfig;
 use checker_core::access::{Reading, readable, second_opinions};
 use checker_core::control::Catalog;
-use checker_core::judge::{About, judge};
-use checker_core::merge::{PartJudged, SHARD_GAP, merge};
+use checker_core::judge::{About, judge, judge_only};
+use checker_core::merge::{PartJudged, SHARD_GAP, judge_parts, merge};
 use checker_core::observation::{
     Answer, Facts, Observation, Observed, Origin, Outcome, Time, Unseen,
 };
@@ -56,12 +56,35 @@ pub(crate) struct Question<'a> {
 pub(crate) struct Examined {
     /// Everything that was asked.
     pub(crate) facts: Facts,
-    /// The run, not condensed.
+    /// The run.
     pub(crate) run: Run,
     /// Place, time and names.
     pub(crate) setting: Setting,
     /// What the run says about itself.
     pub(crate) about: About,
+}
+
+impl Examined {
+    /// What the rules say of one resource, of which they must say something.
+    pub(crate) fn only(
+        &self,
+        catalog: &Catalog,
+        parts: &[PartJudged],
+        resource: &str,
+    ) -> Result<Run, Failure> {
+        let run = if parts.is_empty() {
+            let about = self.about.clone();
+            judge_only(catalog, &self.facts, &self.setting, about, resource)
+        } else {
+            judge_parts(catalog, &self.facts, parts, Some(resource))
+                .map_err(|error| Failure::Usage(format!("failed to {error}")))?
+        };
+        run.ok_or_else(|| {
+            Failure::Usage(format!(
+                "no rule speaks of `{resource}` (give the full ARN)"
+            ))
+        })
+    }
 }
 
 /// Asks everything that the controls need, carries out the probes where that is wanted, and judges.
@@ -107,7 +130,7 @@ pub(crate) async fn examine(
 
 /// Asks and judges in several places at the same time, and puts what came of them together.
 pub(crate) async fn examine_places(
-    catalog: Catalog,
+    catalog: &Catalog,
     subject: &Subject,
     places: Vec<Place>,
     question: &Question<'_>,
@@ -124,7 +147,7 @@ pub(crate) async fn examine_places(
         loopback: subject.is_loopback(),
         may_read_values: question.may_read_values,
     });
-    let catalog = Arc::new(catalog);
+    let catalog = Arc::new(catalog.clone());
     let mut waiting = places.into_iter();
     let mut running = tokio::task::JoinSet::new();
     let (mut facts, mut runs, mut parts) = (Facts::default(), Vec::new(), Vec::new());
@@ -205,7 +228,10 @@ impl Matter {
         if self.target != Target::Aws {
             return Ok(None);
         }
-        let (caller, because) = match readable(facts, plan) {
+        let reading = readable(facts, plan);
+        // Behind a loopback address the root user is a lab's administrator.
+        let of_a_lab = self.loopback && matches!(reading, Reading::Root);
+        let (caller, because) = match reading {
             Reading::Nothing => return Ok(None),
             // Who may read what is asked in the first shard, which says it.
             Reading::Unknown(_) if self.shard.is_some_and(|shard| shard.number() > 1) => {
@@ -222,8 +248,6 @@ impl Matter {
             ),
             Reading::Values { caller, because } => (caller, because),
         };
-        // Behind a loopback address the root user is a lab's administrator.
-        let of_a_lab = self.loopback && because == "no policy binds it";
         if !self.may_read_values && !of_a_lab {
             return Err(Failure::Usage(format!(
                 "these credentials can read values of secrets: {caller} ({because}). Take a role that has only what \

@@ -40,7 +40,7 @@ fn apply(run: &mut Run, waiver: &Waiver) -> WaiverNote {
         .findings
         .iter_mut()
         .filter(|finding| finding.assertion == waiver.assertion)
-        .filter(|finding| finding.resource == waiver.resource)
+        .filter(|finding| finding.resources().any(|name| name == waiver.resource))
     {
         matched = true;
         if finding.verdict != Verdict::Fail {
@@ -92,24 +92,19 @@ fn speaks_of(resource: &str, account: &str, region: &str) -> bool {
 
 /// A waiver that nothing matches is wrong: it would silently cover whatever comes to bear that name.
 fn orphan(waiver: &Waiver) -> Finding {
-    Finding {
-        assertion: WAIVER_RULE.to_owned(),
-        resource: format!("waiver {}", waiver.id),
-        verdict: Verdict::Fail,
-        says: format!("waiver {} covers something", waiver.id),
-        because: vec![
+    Finding::new(
+        (WAIVER_RULE, &waiver.source.to_string()),
+        format!("waiver {}", waiver.id),
+        Verdict::Fail,
+        format!("waiver {} covers something", waiver.id),
+        vec![
             format!(
                 "no finding of {}.{} is about {}",
                 waiver.control, waiver.assertion, waiver.resource
             ),
             "remove the waiver, or name the resource exactly as reports do".to_owned(),
         ],
-        evidence: Vec::new(),
-        source: waiver.source.to_string(),
-        count: None,
-        digest: None,
-        waiver: None,
-    }
+    )
 }
 
 fn note(waiver: &Waiver, now: crate::observation::Time, covered: u64) -> WaiverNote {
@@ -170,20 +165,12 @@ fn unapproved(control: &ControlRun, mut what: Vec<String>) -> Finding {
         "judged nevertheless; `checker controls baseline` writes a new baseline for approval"
             .to_owned(),
     );
-    Finding {
-        assertion: BASELINE_RULE.to_owned(),
-        resource: format!("control {}", control.id),
-        verdict: Verdict::NotApplicable,
-        says: format!("{} is not as it was approved", control.id),
-        because: what,
-        evidence: Vec::new(),
-        source: control
-            .findings
-            .first()
-            .map(|finding| finding.source.clone())
-            .unwrap_or_default(),
-        count: None,
-        digest: None,
-        waiver: None,
-    }
+    let first = control.findings.first();
+    Finding::new(
+        (BASELINE_RULE, first.map_or("", |finding| &finding.source)),
+        format!("control {}", control.id),
+        Verdict::NotApplicable,
+        format!("{} is not as it was approved", control.id),
+        what,
+    )
 }

@@ -335,18 +335,14 @@ impl Everyone {
     ) -> Finding {
         let mut evidence = self.people.evidence.clone();
         evidence.extend(opinions);
-        Finding {
-            assertion: rule.id.clone(),
-            resource: judged.principal,
-            verdict: judged.verdict,
-            says: rule.says.render(bindings),
-            because: judged.because,
-            evidence,
-            source: rule.source.to_string(),
-            count: None,
-            digest: None,
-            waiver: None,
-        }
+        Finding::new(
+            (&rule.id, &rule.source.to_string()),
+            judged.principal,
+            judged.verdict,
+            rule.says.render(bindings),
+            judged.because,
+        )
+        .resting_on(evidence)
     }
 }
 

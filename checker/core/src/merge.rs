@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::control::Catalog;
-use crate::judge::{About, judge};
+use crate::judge::{About, judge_folding};
 use crate::observation::{Facts, hex};
 use crate::population::Setting;
-use crate::run::{ControlRun, Finding, Part, Run, WaiverNote};
+use crate::run::{ControlRun, Finding, Fold, MANY_FINDINGS, Part, Run, WaiverNote};
 use crate::verdict::Verdict;
 
 /// Why runs are not parts of one run.
@@ -77,24 +77,32 @@ pub struct PartJudged {
     pub about: About,
 }
 
-/// Judges every part from the evidence of all, and puts them together: what `verify` does with a merged run.
+/// Judges every part from the evidence of all, and puts them together: what `verify` does with a merged run. Where one
+/// resource is asked for, nothing else is kept, and there is no run when no rule speaks of it.
 pub fn judge_parts(
     catalog: &Catalog,
     facts: &Facts,
     parts: &[PartJudged],
-) -> Result<Run, MergeError> {
-    let runs = parts
-        .iter()
-        .map(|part| {
-            let own = facts.of_part(&part.setting);
-            judge(catalog, &own, &part.setting, part.about.clone())
-        })
-        .collect();
-    merge(runs)
+    only: Option<&str>,
+) -> Result<Option<Run>, MergeError> {
+    let judged = |part: &PartJudged| {
+        let own = facts.of_part(&part.setting);
+        let fold = only.is_none();
+        judge_folding(catalog, &own, &part.setting, part.about.clone(), fold)
+    };
+    let run = merge_folding(parts.iter().map(judged).collect(), only.is_none())?;
+    Ok(match only {
+        Some(resource) => run.only(resource),
+        None => Some(run),
+    })
 }
 
-/// One run of all parts.
-pub fn merge(mut runs: Vec<Run>) -> Result<Run, MergeError> {
+/// One run of all parts. Of very many findings those that passed are one entry a rule.
+pub fn merge(runs: Vec<Run>) -> Result<Run, MergeError> {
+    merge_folding(runs, true)
+}
+
+fn merge_folding(mut runs: Vec<Run>, fold: bool) -> Result<Run, MergeError> {
     runs.sort_by_key(order);
     let Some(first) = runs.first() else {
         return Err(MergeError::Nothing);
@@ -155,7 +163,7 @@ pub fn merge(mut runs: Vec<Run>) -> Result<Run, MergeError> {
         }
         all
     };
-    Ok(Run {
+    let run = Run {
         version: first.version,
         run_id: run_id(started, &parts),
         target: first.target,
@@ -188,7 +196,11 @@ pub fn merge(mut runs: Vec<Run>) -> Result<Run, MergeError> {
         shard: None,
         parts,
         places: runs.iter().flat_map(|run| run.places.clone()).collect(),
-    })
+    };
+    if fold && run.findings() > MANY_FINDINGS as u64 {
+        return Ok(run.folded());
+    }
+    Ok(run)
 }
 
 /// The waivers of all parts, each once, with all that it covered.
@@ -295,6 +307,10 @@ fn whole(runs: &[Run]) -> Result<(), MergeError> {
     Ok(())
 }
 
+/// What is said of one rule: by resource, and what passed where there was too much of it to be told.
+#[derive(Default)]
+struct Shelf(BTreeMap<String, Finding>, Fold);
+
 fn merged_control<'a>(
     control: &ControlRun,
     parts: impl Iterator<Item = (&'a Run, &'a ControlRun)>,
@@ -302,15 +318,19 @@ fn merged_control<'a>(
 ) -> ControlRun {
     // In order of the control file, within a rule by resource: the same however the parts were cut.
     let mut rules: Vec<(String, String)> = Vec::new();
-    let mut shelves: BTreeMap<(String, String), BTreeMap<String, Finding>> = BTreeMap::new();
+    let mut shelves: BTreeMap<(String, String), Shelf> = BTreeMap::new();
     for (run, part) in parts {
         for finding in &part.findings {
             let rule = (finding.source.clone(), finding.assertion.clone());
             if !shelves.contains_key(&rule) {
                 rules.push(rule.clone());
             }
-            let shelf = shelves.entry(rule).or_default();
+            let Shelf(shelf, passed) = shelves.entry(rule).or_default();
             let mut finding = finding.clone();
+            if finding.folded.is_some() {
+                passed.add(finding);
+                continue;
+            }
             if many && !finding.resource.contains(&run.account) {
                 finding.resource = format!("{} ({} {})", finding.resource, run.account, run.region);
             }
@@ -321,7 +341,7 @@ fn merged_control<'a>(
     let findings: Vec<Finding> = rules
         .into_iter()
         .filter_map(|rule| shelves.remove(&rule))
-        .flat_map(BTreeMap::into_values)
+        .flat_map(|Shelf(told, passed)| told.into_values().chain(passed.finish()))
         .map(|mut finding| {
             // It only compared what the shards saw.
             finding.digest = finding.count.and(finding.digest);

@@ -269,14 +269,14 @@ pub struct Recorded {
     /// SHA-256 of the canonical text, in lower-case hexadecimal.
     pub digest: String,
     /// The canonical text.
-    pub text: String,
+    pub text: Arc<str>,
 }
 
 impl Facts {
     /// Adds an answer; a second answer to the same question replaces the first.
     pub fn insert(&mut self, observed: Observed) {
         self.files.take();
-        let text = observed.canonical();
+        let text: Arc<str> = observed.canonical().into();
         let digest = hex(&Sha256::digest(text.as_bytes()));
         self.records.insert(
             observed.observation.clone(),

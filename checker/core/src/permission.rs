@@ -161,7 +161,7 @@ fn asks_for_versions(catalog: &Catalog) -> bool {
         .flat_map(|control| &control.checks)
         .any(|check| match check {
             Check::Inspect(inspect) => {
-                let reads: Reads = paths(inspect).into_iter().collect();
+                let reads: Reads = paths(inspect).map(ToString::to_string).collect();
                 Noun::named(&inspect.population.of) == Some(Noun::Secrets)
                     && reads.touch("secret.current_version")
             }

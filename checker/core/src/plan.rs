@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::access;
 use crate::control::{Catalog, Check};
 use crate::expression::with_deep_stack;
-use crate::judge::{Populations, nowhere};
+use crate::judge::{Populations, common, nowhere};
 use crate::observation::{Facts, Observation};
 use crate::population::Setting;
 
@@ -26,18 +26,15 @@ pub fn reads(catalog: &Catalog, facts: &Facts, setting: &Setting) -> BTreeSet<Ob
         if nowhere(facts).is_some() {
             return reads;
         }
-        let populations = Populations::new(catalog, facts, setting);
+        reads.extend(Populations::new(catalog, facts, setting).questions());
         for control in &catalog.controls {
             for check in &control.checks {
                 match check {
-                    Check::Inspect(inspect) => {
-                        reads.extend(populations.questions(control, inspect));
-                    }
                     // What is judged once, in the first shard, is asked once.
                     Check::Iam(iam) if setting.judges_once() => {
-                        reads.extend(access::questions(iam, &populations.common(control), facts));
+                        reads.extend(access::questions(iam, &common(control, setting), facts));
                     }
-                    Check::Iam(_) | Check::Probe(_) => {}
+                    Check::Inspect(_) | Check::Iam(_) | Check::Probe(_) => {}
                 }
             }
         }

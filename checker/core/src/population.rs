@@ -10,10 +10,12 @@ use cel::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{NameDecl, PopulationDecl, Vocabulary};
+use crate::expression::in_parts;
 use crate::expression::types::{Field, Type, Typed};
 use crate::observation::{Facts, Observation, Time, Unseen};
 use crate::shard::Shard;
 
+use gap::Gaps;
 pub(crate) use grant::fits;
 
 pub mod account;
@@ -271,6 +273,32 @@ impl Item {
     }
 }
 
+/// The members of a population in the order of their names.
+pub(crate) enum Population<'a> {
+    /// There are few: they were all made.
+    Made(Vec<Item>),
+    /// There may be very many.
+    Secrets(secret::Secrets<'a>),
+}
+
+impl Population<'_> {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Made(items) => items.len(),
+            Self::Secrets(secrets) => secrets.len(),
+        }
+    }
+
+    /// What `work` gathers from all members, some at a time; see [`in_parts`].
+    pub(crate) fn walk<R: Default + Send>(&self, work: impl Fn(&mut R, &[Item]) + Sync) -> Vec<R> {
+        in_parts(self.len(), |gathered, range| match self {
+            Self::Made(items) => work(gathered, items.get(range).unwrap_or_default()),
+            Self::Secrets(secrets) => work(gathered, &secrets.items(range)),
+        })
+    }
+}
+
 /// The paths that rules read: details are asked for only when a rule reads them.
 #[derive(Debug, Clone, Default)]
 pub struct Reads(BTreeSet<String>);
@@ -514,16 +542,30 @@ impl Noun {
         }
     }
 
-    /// The items, or why they are not known.
-    pub fn items(
+    /// Its population, or why that is not known.
+    pub(crate) fn population<'a>(
         self,
-        facts: &Facts,
-        setting: &Setting,
-        reads: &Reads,
-    ) -> Result<Vec<Item>, Unseen> {
+        facts: &'a Facts,
+        setting: &'a Setting,
+        reads: Reads,
+    ) -> Result<Population<'a>, Unseen> {
+        let gaps = Gaps::of(facts);
+        if self == Self::Secrets && gaps.none() {
+            return secret::Secrets::of(facts, setting, reads).map(Population::Secrets);
+        }
+        let mut items = gaps.poison(self, self.items(facts, setting, &reads))?;
+        items.sort_by(|left, right| left.resource.cmp(&right.resource));
+        Ok(Population::Made(items))
+    }
+
+    /// The items, or why they are not known.
+    fn items(self, facts: &Facts, setting: &Setting, reads: &Reads) -> Result<Vec<Item>, Unseen> {
         match self {
             Self::Account => account::items(facts, setting),
-            Self::Secrets => secret::items(facts, setting, reads),
+            Self::Secrets => {
+                let secrets = secret::Secrets::of(facts, setting, reads.clone())?;
+                Ok(secrets.items(0..secrets.len()))
+            }
             Self::Functions => function::items(facts, setting, reads),
             Self::Program => program::items(facts),
             Self::Calls => call::items(facts, setting),

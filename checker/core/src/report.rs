@@ -57,17 +57,24 @@ const OSCAL: &str = "oscal-assessment-results.json";
 const OCSF: &str = "ocsf.jsonl";
 const SARIF: &str = "gate.sarif";
 
-/// Every report of a run. `earlier` are the runs before it, in any order; those of another target, account, region or
-/// stage are left out.
-pub fn files(run: &Run, earlier: &[Run]) -> Result<Vec<ReportFile>, ReportError> {
-    let json = |name| move |source| ReportError::Json { name, source };
-    let file = |name, text| ReportFile { name, text };
-    Ok(vec![
-        file(JUNIT, junit::render(run)?),
-        file(HTML, html::render(run, earlier)),
-        file(SUMMARY, markdown::render(run, earlier)),
-        file(OSCAL, oscal::render(run).map_err(json(OSCAL))?),
-        file(OCSF, ocsf::render(run).map_err(json(OCSF))?),
-        file(SARIF, sarif::render(run).map_err(json(SARIF))?),
-    ])
+/// Every report of a run, one after the other: each is rendered when it is asked for. `earlier` are the runs before it, in
+/// any order; those of another target, account, region or stage are left out.
+pub fn files<'a>(
+    run: &'a Run,
+    earlier: &'a [Run],
+) -> impl Iterator<Item = Result<ReportFile, ReportError>> + 'a {
+    [JUNIT, HTML, SUMMARY, OSCAL, OCSF, SARIF]
+        .into_iter()
+        .map(move |name| {
+            let json = |source| ReportError::Json { name, source };
+            let text = match name {
+                JUNIT => junit::render(run)?,
+                HTML => html::render(run, earlier),
+                SUMMARY => markdown::render(run, earlier),
+                OSCAL => oscal::render(run).map_err(json)?,
+                OCSF => ocsf::render(run).map_err(json)?,
+                _ => sarif::render(run).map_err(json)?,
+            };
+            Ok(ReportFile { name, text })
+        })
 }

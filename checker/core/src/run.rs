@@ -8,13 +8,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+mod finding;
+mod fold;
+
 use crate::json;
 use crate::observation::{Facts, Time, hex};
 use crate::shard::Shard;
 use crate::verdict::Verdict;
 
-/// Above this many findings the passed ones of a rule become one entry.
-pub const MANY_FINDINGS: usize = 20_000;
+pub use finding::Finding;
+pub(crate) use fold::{Fold, fold};
+pub use fold::{Folded, MANY_FINDINGS};
 
 /// So many findings of a control stay in the outline of a run.
 const OUTLINED: usize = 100;
@@ -264,47 +268,6 @@ pub struct ControlRun {
     pub findings: Vec<Finding>,
 }
 
-/// One rule on one resource.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Finding {
-    /// The rule's id.
-    pub assertion: String,
-    /// ARN, or another unique name.
-    pub resource: String,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// The rule in words, for this resource.
-    pub says: String,
-    /// Values found and allowed, or why nothing could be said.
-    pub because: Vec<String>,
-    /// Digests of the evidence it rests on.
-    pub evidence: Vec<String>,
-    /// Where the rule stands, `file:line:column`.
-    pub source: String,
-    /// How many passed findings this entry stands for, where it stands for more than one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub count: Option<u64>,
-    /// SHA-256 over the resources that it stands for, one a line.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
-    /// The id of the waiver that covers it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waiver: Option<String>,
-}
-
-impl Finding {
-    /// Whether it speaks of a whole population (complete, large enough) and not of one of its members. Such a
-    /// finding is named after the population, and its words begin with that name.
-    pub fn is_population(&self) -> bool {
-        self.says.strip_prefix(&self.resource).is_some_and(|rest| {
-            rest == " could not be listed"
-                || rest.starts_with(" are complete: ")
-                || (rest.starts_with(": ") && rest.ends_with(" found"))
-        })
-    }
-}
-
 impl ControlRun {
     /// The row of the acceptance table.
     pub fn summary(&self) -> Summary {
@@ -432,18 +395,11 @@ impl Run {
         self
     }
 
-    /// The run as it is written: above [`MANY_FINDINGS`] the passed findings of a rule are one entry.
+    /// The run with the passed findings of every rule as one entry.
     #[must_use]
-    pub fn condensed(mut self) -> Self {
-        let total: usize = self
-            .controls
-            .iter()
-            .map(|control| control.findings.len())
-            .sum();
-        if total > MANY_FINDINGS {
-            for control in &mut self.controls {
-                control.findings = condense(std::mem::take(&mut control.findings));
-            }
+    pub(crate) fn folded(mut self) -> Self {
+        for control in &mut self.controls {
+            control.findings = fold(std::mem::take(&mut control.findings));
         }
         self
     }
@@ -457,61 +413,4 @@ impl Run {
 fn named(at: Time, hash: Sha256) -> String {
     let digest: String = hex(&hash.finalize()).chars().take(8).collect();
     format!("{}-{digest}", at.format("%Y%m%dT%H%M%SZ"))
-}
-
-fn condense(findings: Vec<Finding>) -> Vec<Finding> {
-    let mut rules: BTreeMap<(String, String), Vec<Finding>> = BTreeMap::new();
-    let mut order: Vec<(String, String)> = Vec::new();
-    let mut kept: BTreeMap<(String, String), Vec<Finding>> = BTreeMap::new();
-    for finding in findings {
-        let rule = (finding.source.clone(), finding.assertion.clone());
-        if !order.contains(&rule) {
-            order.push(rule.clone());
-        }
-        let shelf = if finding.verdict == Verdict::Pass {
-            &mut rules
-        } else {
-            &mut kept
-        };
-        shelf.entry(rule).or_default().push(finding);
-    }
-    order
-        .into_iter()
-        .flat_map(|rule| {
-            let mut findings = kept.remove(&rule).unwrap_or_default();
-            findings.extend(rules.remove(&rule).and_then(|passed| merge(&passed)));
-            findings
-        })
-        .collect()
-}
-
-/// One entry for all passed findings of a rule.
-fn merge(passed: &[Finding]) -> Option<Finding> {
-    let first = passed.first()?;
-    if passed.len() == 1 {
-        return Some(first.clone());
-    }
-    let mut hash = Sha256::new();
-    let mut evidence: Vec<String> = Vec::new();
-    for finding in passed {
-        hash.update(finding.resource.as_bytes());
-        hash.update(b"\n");
-        for digest in &finding.evidence {
-            if evidence.len() < 100 && !evidence.contains(digest) {
-                evidence.push(digest.clone());
-            }
-        }
-    }
-    Some(Finding {
-        assertion: first.assertion.clone(),
-        resource: format!("{} resources", passed.len()),
-        verdict: Verdict::Pass,
-        says: format!("{} (and {} more)", first.says, passed.len() - 1),
-        because: Vec::new(),
-        evidence,
-        source: first.source.clone(),
-        count: u64::try_from(passed.len()).ok(),
-        digest: Some(hex(&hash.finalize())),
-        waiver: None,
-    })
 }

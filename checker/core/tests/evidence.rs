@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 
 use checker_core::control::{Choices, SourceFile, Sources};
 use checker_core::evidence::attestation::signed_root;
-use checker_core::evidence::bundle::{Contents, Position, Sealed, seal};
+use checker_core::evidence::bundle::{Contents, Position, seal};
 use checker_core::evidence::chain::{Chain, Outside, Placed, check, trends};
 use checker_core::evidence::manifest::{
     Entry, Judged, Link, MANIFEST, Manifest, SIGNATURE, digest, root,
@@ -120,6 +120,14 @@ fn facts(observed: &[Observed]) -> Facts {
     facts
 }
 
+/// A sealed run with its files.
+#[derive(Clone)]
+struct Sealed {
+    bundle: Bundle,
+    sequence: u64,
+    digest: String,
+}
+
 fn sealed(sources: &Sources, observed: &[Observed], key: &Key, after: Option<&Sealed>) -> Sealed {
     let facts = facts(observed);
     let run = run_of(sources, &facts);
@@ -140,7 +148,17 @@ fn sealed(sources: &Sources, observed: &[Observed], key: &Key, after: Option<&Se
             manifest: after.digest.clone(),
         }),
     };
-    seal(contents, position, key).unwrap()
+    let mut bundle = Bundle::new();
+    let sealed = seal(contents, position, key, &mut |path, bytes| {
+        bundle.insert(path.to_owned(), bytes.to_vec());
+        Ok(())
+    })
+    .unwrap();
+    Sealed {
+        bundle,
+        sequence: sealed.manifest.sequence,
+        digest: sealed.digest,
+    }
 }
 
 /// The files with their digests, root and signature made anew, as somebody with this key would.
@@ -351,7 +369,7 @@ fn evidence_swapped_for_violating_facts_and_signed_again_changes_the_verdict() {
     for record in facts(&violating()).records() {
         bundle.insert(
             format!("evidence/{}.json", record.digest),
-            record.text.clone().into_bytes(),
+            record.text.as_bytes().to_vec(),
         );
     }
     let found = wrong(

@@ -102,7 +102,9 @@ pub(super) fn report(arguments: &ReportArguments, console: Console) -> Result<u8
     let broken = |error: &dyn std::fmt::Display| {
         Failure::Broken(format!("failed to write `{}`: {error}", out.display()))
     };
-    let files = rendered(&run, &found.earlier).map_err(|error| broken(&error))?;
+    let files = rendered(&run, &found.earlier)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| broken(&error))?;
     fs::create_dir_all(&out).map_err(|error| broken(&error))?;
     for (name, text) in files {
         let path = out.join(name);

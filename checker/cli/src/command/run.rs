@@ -141,15 +141,11 @@ pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure
             }
             (last, _, _) => {
                 places.extend(last);
-                examine_places(catalog, &subject, places, &question, console).await?
+                examine_places(&catalog, &subject, places, &question, console).await?
             }
         };
         let run = match &arguments.resource {
-            Some(resource) => examined.run.only(resource).ok_or_else(|| {
-                Failure::Usage(format!(
-                    "no rule speaks of `{resource}` (give the full ARN)"
-                ))
-            })?,
+            Some(resource) => examined.only(&catalog, &parts, resource)?,
             None => examined.run,
         };
         let recorded = archive.record(Recording {

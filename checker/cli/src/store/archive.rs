@@ -9,14 +9,15 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use checker_core::control::Sources;
-use checker_core::evidence::bundle::{EARLIER, Position, seal};
+use checker_core::evidence::Contents;
+use checker_core::evidence::bundle::{EARLIER, Position, SealError, seal};
 use checker_core::evidence::manifest::{Judged, Link, MANIFEST, Manifest, digest};
-use checker_core::evidence::{Bundle, Contents};
 use checker_core::observation::Facts;
 use checker_core::run::Run;
 
+use super::folder::Writing;
+use super::index;
 use super::keys::{self, Signer};
-use super::{folder, index};
 use crate::failure::Failure;
 
 /// The link to the newest run.
@@ -51,7 +52,7 @@ pub(crate) struct Recording<'a> {
     pub(crate) sources: &'a Sources,
     /// Everything that was asked.
     pub(crate) facts: &'a Facts,
-    /// The run, not condensed.
+    /// The run, as it was judged.
     pub(crate) run: &'a Run,
     /// All else that it follows from.
     pub(crate) judged: &'a Judged,
@@ -131,39 +132,47 @@ impl Archive {
             }),
         };
         let earlier = head.map(|head| head.earlier).unwrap_or_default();
-        let sealed = seal(
-            Contents {
-                sources: recording.sources,
-                facts: recording.facts,
-                run,
-                judged: recording.judged,
-                earlier: &earlier,
-                further: recording.further,
-                job: &job(),
-                signers: recording.signer.signers.as_deref(),
-            },
-            position,
-            &recording.signer.key,
-        )
-        .map_err(|error| Failure::Broken(format!("failed to {error}")))?;
+        let contents = Contents {
+            sources: recording.sources,
+            facts: recording.facts,
+            run,
+            judged: recording.judged,
+            earlier: &earlier,
+            further: recording.further,
+            job: &job(),
+            signers: recording.signer.signers.as_deref(),
+        };
+        let key = &recording.signer.key;
+        let failed = |error: SealError| Failure::Broken(format!("failed to {error}"));
         if folder.exists() {
-            return same(&folder, &sealed.bundle);
+            let sealed = seal(contents, position, key, &mut |_, _| Ok(())).map_err(failed)?;
+            return same(&folder, &sealed.manifest);
         }
         let broken = |what: &str, error: std::io::Error| broken(&self.out, what, &error);
         self.sweep()
             .map_err(|error| broken("clear the folder", error))?;
         let temporary = self.out.join(format!(".{}.tmp", run.run_id));
-        folder::write(&temporary, &sealed.bundle)
-            .and_then(|()| fs::rename(&temporary, &folder))
-            .map_err(|error| {
-                // A full disk is the likely reason: what is there of the run must not keep it full.
-                drop(fs::remove_dir_all(&temporary));
-                broken("write the run into", error)
-            })?;
+        let written = Writing::begin(&temporary)
+            .map_err(SealError::from)
+            .and_then(|mut writing| {
+                let put = &mut |path: &str, bytes: &[u8]| writing.put(path, bytes);
+                let sealed = seal(contents, position, key, put)?;
+                writing.end()?;
+                fs::rename(&temporary, &folder)?;
+                Ok(sealed)
+            });
+        let sealed = written.map_err(|error| {
+            // A full disk is the likely reason: what is there of the run must not keep it full.
+            drop(fs::remove_dir_all(&temporary));
+            match error {
+                SealError::Write(error) => broken("write the run into", error),
+                error => failed(error),
+            }
+        })?;
         self.point_latest(&run.run_id)
             .and_then(|()| File::open(&self.out)?.sync_all())
             .map_err(|error| broken("point `latest` at the run", error))?;
-        index::write(&self.out, run, sealed.sequence, &earlier).map_err(|error| {
+        index::write(&self.out, run, sealed.manifest.sequence, &earlier).map_err(|error| {
             let what = format!(
                 "write `index.html` beside run {}, which is recorded, into",
                 run.run_id
@@ -173,7 +182,7 @@ impl Archive {
         drop(lock);
         Ok(Recorded {
             folder,
-            sequence: sealed.sequence,
+            sequence: sealed.manifest.sequence,
             digest: sealed.digest,
             again: false,
         })
@@ -330,7 +339,7 @@ fn sequence(manifest: &Path) -> Option<u64> {
 }
 
 /// The same facts at the same time are the same run: it is kept as it stands, and never replaced.
-fn same(folder: &Path, bundle: &Bundle) -> Result<Recorded, Failure> {
+fn same(folder: &Path, sealed: &Manifest) -> Result<Recorded, Failure> {
     let bytes = fs::read(folder.join(MANIFEST)).ok();
     let manifest = bytes
         .as_deref()
@@ -338,25 +347,17 @@ fn same(folder: &Path, bundle: &Bundle) -> Result<Recorded, Failure> {
     let (Some(bytes), Some(manifest)) = (bytes, manifest) else {
         return Err(other(folder));
     };
-    let kept = |path: &str| {
-        path == "run.json" || path.starts_with("evidence/") || path.starts_with("controls/")
+    let kept = |manifest: &Manifest| -> BTreeMap<String, String> {
+        let files = manifest.files.iter().filter(|entry| {
+            entry.path == "run.json"
+                || entry.path.starts_with("evidence/")
+                || entry.path.starts_with("controls/")
+        });
+        files
+            .map(|entry| (entry.path.clone(), entry.sha256.clone()))
+            .collect()
     };
-    let recorded: BTreeMap<&str, &str> = manifest
-        .files
-        .iter()
-        .filter(|entry| kept(&entry.path))
-        .map(|entry| (entry.path.as_str(), entry.sha256.as_str()))
-        .collect();
-    let now: BTreeMap<&str, String> = bundle
-        .iter()
-        .filter(|(path, _)| kept(path))
-        .map(|(path, bytes)| (path.as_str(), digest(bytes)))
-        .collect();
-    let equal = recorded.len() == now.len()
-        && recorded
-            .iter()
-            .zip(&now)
-            .all(|((path, sha256), (other_path, other))| path == other_path && sha256 == other);
+    let equal = kept(&manifest) == kept(sealed);
     if !equal {
         return Err(other(folder));
     }

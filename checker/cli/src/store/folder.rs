@@ -1,8 +1,8 @@
 //! One run's files: written whole or not at all, and read again without trusting them.
 
 use std::fs::{self, File};
-use std::io::Write as _;
-use std::path::Path;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use checker_core::evidence::Bundle;
 use checker_core::evidence::manifest::is_path;
@@ -13,40 +13,55 @@ const LARGEST: u64 = 256 << 20;
 /// All files of a run together.
 const LARGEST_RUN: u64 = 1 << 30;
 /// Up to so many files each is synced by itself.
+#[cfg(target_os = "linux")]
 const SYNCED_ALONE: usize = 64;
 
-/// Writes the files of a run into a folder that does not exist yet, and makes sure that they are on disk.
-pub(crate) fn write(folder: &Path, bundle: &Bundle) -> std::io::Result<()> {
-    fs::create_dir_all(folder)?;
-    let alone = bundle.len() <= SYNCED_ALONE || !cfg!(target_os = "linux");
-    for (path, bytes) in bundle {
-        let path = folder.join(path);
-        if let Some(parent) = path.parent().filter(|parent| *parent != folder) {
-            fs::create_dir_all(parent)?;
-        }
-        let mut file = File::create_new(&path)?;
-        file.write_all(bytes)?;
-        if alone {
-            file.sync_all()?;
-        }
-    }
-    sync(folder, alone)
+/// A run's folder while it is written.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    folder: PathBuf,
+    files: Vec<PathBuf>,
 }
 
-/// Many files are brought to disk by one call for their whole file system; a few, and all folders, one by one.
-fn sync(folder: &Path, alone: bool) -> std::io::Result<()> {
-    if !alone {
-        #[cfg(target_os = "linux")]
-        rustix::fs::syncfs(File::open(folder)?)?;
-        return Ok(());
+impl Writing {
+    /// Begins a folder that does not exist yet.
+    pub(crate) fn begin(folder: &Path) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            files: Vec::new(),
+        })
     }
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            File::open(entry.path())?.sync_all()?;
+
+    /// Writes one file.
+    pub(crate) fn put(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let path = self.folder.join(path);
+        if let Some(parent) = path.parent().filter(|parent| *parent != self.folder) {
+            fs::create_dir_all(parent)?;
         }
+        File::create_new(&path)?.write_all(bytes)?;
+        self.files.push(path);
+        Ok(())
     }
-    File::open(folder)?.sync_all()
+
+    /// Brings everything to disk: many files by one call for their whole file system, a few one by one.
+    pub(crate) fn end(self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if self.files.len() > SYNCED_ALONE {
+            rustix::fs::syncfs(File::open(&self.folder)?)?;
+            return Ok(());
+        }
+        for file in &self.files {
+            File::open(file)?.sync_all()?;
+        }
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                File::open(entry.path())?.sync_all()?;
+            }
+        }
+        File::open(&self.folder)?.sync_all()
+    }
 }
 
 /// Reads the files of a run. What is no plain file of a run is named instead of being followed or read.

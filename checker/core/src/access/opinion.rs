@@ -16,7 +16,7 @@ use checker_iam::{
 
 use super::{Everyone, Judged, Statement};
 use crate::control::{Catalog, Check, Claim};
-use crate::judge::Populations;
+use crate::judge::common;
 use crate::observation::answer::Simulation;
 use crate::observation::{Answer, Facts, Observation, Simulated};
 use crate::population::{Setting, fits};
@@ -32,12 +32,11 @@ pub fn questions(catalog: &Catalog, facts: &Facts, setting: &Setting) -> BTreeSe
         return BTreeSet::new();
     };
     crate::expression::with_deep_stack(|| {
-        let populations = Populations::new(catalog, facts, setting);
         let mut asked = BTreeSet::new();
         for control in &catalog.controls {
             for check in &control.checks {
                 let Check::Iam(iam) = check else { continue };
-                let bindings = populations.common(control);
+                let bindings = common(control, setting);
                 for rule in &iam.rules {
                     let statement = Statement::of(rule.claim, &rule.access, &bindings);
                     let judged = everyone.prove(&statement, facts, Target::Aws);

@@ -1,9 +1,10 @@
 //! The files of a run: what is rendered from it, what it rests on, and the manifest that seals them.
 //!
-//! In: [`Contents`] and the run's [`Position`] in the chain. Out: a [`Bundle`]. The same rendering serves the recording
+//! In: [`Contents`] and the run's [`Position`] in the chain. Out: the files of a [`Bundle`], one by one. The same rendering serves the recording
 //! of a run, its later verification and `checker report`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use super::attestation;
 use super::guide;
@@ -32,7 +33,7 @@ pub struct Contents<'a> {
     pub sources: &'a Sources,
     /// Everything that was asked.
     pub facts: &'a Facts,
-    /// The run, not condensed.
+    /// The run, as it was judged.
     pub run: &'a Run,
     /// All else that it follows from.
     pub judged: &'a Judged,
@@ -55,14 +56,12 @@ pub struct Position {
     pub previous: Option<Link>,
 }
 
-/// A run that is ready to be written.
+/// What seals a run.
 #[derive(Debug, Clone)]
 pub struct Sealed {
-    /// Its files.
-    pub bundle: Bundle,
-    /// Its place in the chain.
-    pub sequence: u64,
-    /// SHA-256 of its manifest.
+    /// Its files and its place in the chain.
+    pub manifest: Manifest,
+    /// SHA-256 of the manifest.
     pub digest: String,
 }
 
@@ -78,58 +77,81 @@ pub enum SealError {
     /// No signature.
     #[error(transparent)]
     Signature(#[from] SignatureError),
+    /// A file could not be written.
+    #[error("write the run: {0}")]
+    Write(#[from] io::Error),
 }
 
-/// The files that are rendered from a run, by name. `run` is not condensed.
-pub fn rendered(run: &Run, earlier: &[Run]) -> Result<Vec<(String, String)>, SealError> {
-    let written = run.clone().condensed();
-    let json = written.to_json()?;
-    let mut files = vec![
-        ("run.json".to_owned(), json),
-        ("population.csv".to_owned(), population::csv(run)),
-        ("HOW-TO-VERIFY.md".to_owned(), guide::text(run)),
-        (EARLIER.to_owned(), earlier_text(earlier)),
-    ];
-    files.extend(
-        report::files(&written, earlier)?
-            .into_iter()
-            .map(|file| (file.name.to_owned(), file.text)),
-    );
-    Ok(files)
+/// The files that are rendered from a run, by name; each when it is asked for.
+pub fn rendered<'a>(
+    run: &'a Run,
+    earlier: &'a [Run],
+) -> impl Iterator<Item = Result<(String, String), SealError>> + 'a {
+    let own = ["run.json", "population.csv", "HOW-TO-VERIFY.md", EARLIER].into_iter();
+    let own = own.map(|name| {
+        let text = match name {
+            "run.json" => run.to_json()?,
+            "population.csv" => population::csv(run),
+            "HOW-TO-VERIFY.md" => guide::text(run),
+            _ => earlier_text(earlier),
+        };
+        Ok((name.to_owned(), text))
+    });
+    let reports = report::files(run, earlier).map(|file| {
+        file.map_or_else(
+            |error| Err(error.into()),
+            |file| Ok((file.name.to_owned(), file.text)),
+        )
+    });
+    own.chain(reports)
 }
 
-/// All files of a run, sealed and signed.
-pub fn seal(contents: Contents<'_>, position: Position, key: &Key) -> Result<Sealed, SealError> {
-    let mut bundle: Bundle = rendered(contents.run, contents.earlier)?
-        .into_iter()
-        .map(|(name, text)| (name, text.into_bytes()))
-        .collect();
+/// Seals and signs a run. Every file goes to `write` with its path as soon as it is there, so that no memory has to hold all
+/// of them; the manifest comes last.
+pub fn seal(
+    contents: Contents<'_>,
+    position: Position,
+    key: &Key,
+    write: &mut dyn FnMut(&str, &[u8]) -> io::Result<()>,
+) -> Result<Sealed, SealError> {
+    let mut files = Vec::new();
+    let mut keep = |path: &str, bytes: &[u8]| -> Result<(), SealError> {
+        files.push(Entry::of(path, bytes));
+        Ok(write(path, bytes)?)
+    };
+    for file in rendered(contents.run, contents.earlier) {
+        let (name, text) = file?;
+        keep(&name, text.as_bytes())?;
+    }
     for (name, text) in contents.further {
-        bundle.insert((*name).to_owned(), (*text).as_bytes().to_vec());
+        keep(name, text.as_bytes())?;
     }
     for (digest, text) in &contents.facts.files().texts {
-        bundle.insert(format!("evidence/{digest}.json"), text.clone().into_bytes());
+        keep(&format!("evidence/{digest}.json"), text.as_bytes())?;
     }
     let mut names = BTreeSet::new();
-    let mut keep = |file: &SourceFile| -> Source {
+    let mut source = |file: &SourceFile| -> Result<Source, SealError> {
         let source = Source {
             path: file.path.clone(),
             file: stored_name(&file.path, &mut names),
             sha256: manifest::digest(file.text.as_bytes()),
         };
-        bundle.insert(source.file.clone(), file.text.clone().into_bytes());
-        source
+        keep(&source.file, file.text.as_bytes())?;
+        Ok(source)
     };
-    let controls = contents.sources.controls.iter().map(&mut keep).collect();
-    let waivers = contents.sources.waivers.as_ref().map(&mut keep);
-    let baseline = contents.sources.baseline.as_ref().map(&mut keep);
+    let Sources {
+        controls,
+        waivers,
+        baseline,
+        ..
+    } = contents.sources;
+    let controls = controls.iter().map(&mut source).collect::<Result<_, _>>()?;
+    let waivers = waivers.as_ref().map(&mut source).transpose()?;
+    let baseline = baseline.as_ref().map(&mut source).transpose()?;
     if let Some(signers) = contents.signers {
-        bundle.insert(SIGNERS.to_owned(), signers.to_owned().into_bytes());
+        keep(SIGNERS, signers.as_bytes())?;
     }
-    let files: Vec<Entry> = bundle
-        .iter()
-        .map(|(path, bytes)| Entry::of(path, bytes))
-        .collect();
+    files.sort_by(|one, other| one.path.cmp(&other.path));
     let run = contents.run;
     let manifest = Manifest {
         version: manifest::VERSION,
@@ -158,20 +180,11 @@ pub fn seal(contents: Contents<'_>, position: Position, key: &Key) -> Result<Sea
     };
     let text = manifest.text();
     let digest = manifest::digest(text.as_bytes());
-    bundle.insert(
-        SIGNATURE.to_owned(),
-        key.sign(text.as_bytes())?.into_bytes(),
-    );
-    bundle.insert(
-        ATTESTATION.to_owned(),
-        attestation::attest(&manifest, &digest, run, key)?.into_bytes(),
-    );
-    bundle.insert(MANIFEST.to_owned(), text.into_bytes());
-    Ok(Sealed {
-        bundle,
-        sequence: manifest.sequence,
-        digest,
-    })
+    write(SIGNATURE, key.sign(text.as_bytes())?.as_bytes())?;
+    let attestation = attestation::attest(&manifest, &digest, run, key)?;
+    write(ATTESTATION, attestation.as_bytes())?;
+    write(MANIFEST, text.as_bytes())?;
+    Ok(Sealed { manifest, digest })
 }
 
 /// The outlines of earlier runs, one a line.

@@ -4,6 +4,7 @@
 //! again from such texts. Ten thousand answers of two hundred bytes would take ten thousand files of a disk block each.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -21,7 +22,7 @@ const PACK: usize = 1000;
 #[derive(Debug, Default)]
 pub struct Files {
     /// Texts by their digests.
-    pub texts: BTreeMap<String, String>,
+    pub texts: BTreeMap<String, Arc<str>>,
     /// Which file holds a packed answer, by the digest of its own text.
     packed: BTreeMap<String, String>,
 }
@@ -64,7 +65,12 @@ impl Files {
         for record in records {
             self.packed.insert(record.digest.clone(), file.clone());
         }
-        self.texts.insert(file, text);
+        self.texts.insert(file, text.into());
+    }
+
+    /// The file that holds an answer, by the digest of the answer's own text.
+    pub(crate) fn name<'a>(&'a self, digest: &'a str) -> &'a str {
+        self.packed.get(digest).map_or(digest, String::as_str)
     }
 
     /// Names files in the findings of a run, where answers are packed.

@@ -1,6 +1,6 @@
 //! The population of a run: every resource that was judged, as CSV, and a sample of it that anybody can draw again.
 //!
-//! In: a run that is not condensed. The sample takes the resources whose SHA-256 of seed and name is lowest, so it
+//! In: a run as it was judged. The sample takes the resources whose SHA-256 of seed and name is lowest, so it
 //! depends on nothing but the seed and the population.
 
 use std::collections::BTreeMap;
@@ -17,13 +17,15 @@ pub fn resources(run: &Run) -> BTreeMap<&str, Judgements<'_>> {
     let mut resources: BTreeMap<&str, Judgements<'_>> = BTreeMap::new();
     for control in &run.controls {
         for finding in &control.findings {
-            let verdict = resources
-                .entry(finding.resource.as_str())
-                .or_default()
-                .entry(control.id.as_str())
-                .or_insert(finding.verdict);
-            if let Some(heavier) = Verdict::over([*verdict, finding.verdict]) {
-                *verdict = heavier;
+            for resource in finding.resources() {
+                let verdict = resources
+                    .entry(resource)
+                    .or_default()
+                    .entry(control.id.as_str())
+                    .or_insert(finding.verdict);
+                if let Some(heavier) = Verdict::over([*verdict, finding.verdict]) {
+                    *verdict = heavier;
+                }
             }
         }
     }

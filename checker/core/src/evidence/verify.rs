@@ -16,7 +16,7 @@ use super::pack;
 use super::signature::{self, SignedBy};
 use super::signers::AllowedSigners;
 use crate::control::{Choices, SourceFile, Sources};
-use crate::judge::judge;
+use crate::judge::{judge, judge_only};
 use crate::merge::judge_parts;
 use crate::observation::Facts;
 use crate::population;
@@ -51,7 +51,7 @@ pub struct Verification {
     pub manifest: Option<Manifest>,
     /// SHA-256 of its manifest.
     pub digest: String,
-    /// The run as judged again, not condensed.
+    /// The run as judged again.
     pub run: Option<Run>,
     /// The runs before it, as it tells of them.
     pub earlier: Vec<Run>,
@@ -222,7 +222,7 @@ impl Verification {
         run.tool.clone_from(&manifest.tool);
         let earlier = self.earlier(bundle);
         self.compare_manifest(manifest, &run);
-        match rendered(&run, &earlier) {
+        match rendered(&run, &earlier).collect::<Result<Vec<_>, _>>() {
             Ok(files) => self.compare(bundle, &files, same_tool),
             Err(error) => self.wrong("run.json", format!("failed to {error}")),
         }
@@ -343,7 +343,7 @@ impl Verification {
     }
 }
 
-/// The run that controls and evidence of a bundle lead to; not condensed.
+/// The run that controls and evidence of a bundle lead to.
 pub fn judge_again(bundle: &Bundle, manifest: &Manifest) -> Result<Run, Vec<Problem>> {
     let sources = sources(bundle, manifest)?;
     let facts = facts(bundle)?;
@@ -360,21 +360,27 @@ pub fn judge_again(bundle: &Bundle, manifest: &Manifest) -> Result<Run, Vec<Prob
                 .map(|error| Problem::new("controls", error.to_string()))
                 .collect::<Vec<_>>()
         })?;
-    let run = if judged.parts.is_empty() {
-        judge(&catalog, &facts, &judged.setting, judged.about.clone())
-    } else {
-        judge_parts(&catalog, &facts, &judged.parts)
-            .map_err(|error| vec![Problem::new(MANIFEST, format!("failed to {error}"))])?
+    let run = match (&judged.resource, judged.parts.is_empty()) {
+        (None, true) => Some(judge(
+            &catalog,
+            &facts,
+            &judged.setting,
+            judged.about.clone(),
+        )),
+        (Some(resource), true) => judge_only(
+            &catalog,
+            &facts,
+            &judged.setting,
+            judged.about.clone(),
+            resource,
+        ),
+        (resource, false) => judge_parts(&catalog, &facts, &judged.parts, resource.as_deref())
+            .map_err(|error| vec![Problem::new(MANIFEST, format!("failed to {error}"))])?,
     };
-    match &judged.resource {
-        None => Ok(run),
-        Some(resource) => run.only(resource).ok_or_else(|| {
-            vec![Problem::new(
-                MANIFEST,
-                format!("says that only {resource} was judged, and no rule speaks of it"),
-            )]
-        }),
-    }
+    run.ok_or_else(|| {
+        let what = "says that only one resource was judged, and no rule speaks of it";
+        vec![Problem::new(MANIFEST, what)]
+    })
 }
 
 /// The texts by which a run was judged.
@@ -458,7 +464,7 @@ pub fn facts(bundle: &Bundle) -> Result<Facts, Vec<Problem>> {
             .strip_prefix("evidence/")
             .and_then(|name| name.strip_suffix(".json"))
             .and_then(|digest| files.get(digest));
-        if named.map(String::as_str) != Some(*text) {
+        if named.map(|known| &**known) != Some(*text) {
             problems.push(Problem::new(
                 *path,
                 "is not written as evidence is, or another file answers the same question",

@@ -5,6 +5,7 @@
 //! of it each of them makes a thread of its own, which is safe and slower.
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::panic::resume_unwind;
 use std::thread;
 
@@ -37,27 +38,36 @@ pub fn with_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     }
 }
 
-/// Fewer items than this are done at once faster than in parts.
-const WORTH_PARTS: usize = 512;
+/// So many items are in hand at a time.
+const AT_ONCE: usize = 512;
 
-/// The results for many items, in their order: in as many parts as there are processors, each on a deep stack.
-pub(crate) fn in_parts<T: Sync, R: Send>(
-    items: &[T],
-    work: impl Fn(&[T]) -> Vec<R> + Sync,
+/// What `work` gathers from all numbers below `count`, some at a time: by as many threads as there are processors, each
+/// on a deep stack and with a gathering of its own. Together the gatherings are in order; there is at least one.
+pub(crate) fn in_parts<R: Default + Send>(
+    count: usize,
+    work: impl Fn(&mut R, Range<usize>) + Sync,
 ) -> Vec<R> {
+    let part = |all: Range<usize>| {
+        let mut gathered = R::default();
+        for start in all.clone().step_by(AT_ONCE) {
+            work(&mut gathered, start..all.end.min(start + AT_ONCE));
+        }
+        gathered
+    };
     let parts = thread::available_parallelism().map_or(1, usize::from);
-    if items.len() < WORTH_PARTS || parts == 1 {
-        return work(items);
+    if count <= AT_ONCE || parts == 1 {
+        return vec![part(0..count)];
     }
-    let work = &work;
-    let parts = items.chunks(items.len().div_ceil(parts));
+    let (part, size) = (&part, count.div_ceil(parts));
     thread::scope(|scope| {
-        let running: Vec<_> = parts
-            .map(|part| scope.spawn(move || with_deep_stack(|| work(part))))
+        let running: Vec<_> = (0..count)
+            .step_by(size)
+            .map(|start| start..count.min(start + size))
+            .map(|all| scope.spawn(move || with_deep_stack(|| part(all))))
             .collect();
         running
             .into_iter()
-            .flat_map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic)))
             .collect()
     })
 }

@@ -62,15 +62,21 @@ impl<'a> Gaps<'a> {
         })
     }
 
+    /// Whether it is no plan.
+    pub(crate) fn none(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Makes unknown what a gap touches in the items of a noun.
     pub(crate) fn poison(
         &self,
         noun: Noun,
         items: Result<Vec<Item>, Unseen>,
     ) -> Result<Vec<Item>, Unseen> {
-        let (Some(plan), Ok(mut items)) = (self.0, items.clone()) else {
+        let Some(plan) = self.0 else {
             return items;
         };
+        let mut items = items?;
         for gap in &plan.gaps {
             for touch in touches(&gap.kind, gap.property.as_deref()) {
                 if let Touch::Fact(of, path, scope) = touch

@@ -5,13 +5,14 @@
 //! current version (never rotated, or changed afterwards).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::{Item, Organisation, Reads, Setting, mismatch, resource_policy};
 use crate::duration::Duration;
 use crate::expression::types::Known;
 use crate::observation::answer::{Key, KeyAlias, ListedSecret};
 use crate::observation::{Answer, Facts, Observation, Time, Unseen};
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, ScheduleError};
 
 crate::facts! {
     /// How a secret rotates.
@@ -127,14 +128,40 @@ fn is_tagged(secret: &ListedSecret, organisation: &Organisation) -> bool {
     has("rotation_enabled", "true") || has("module_id", &organisation.module_id)
 }
 
-/// Every secret.
-pub(super) fn items(facts: &Facts, setting: &Setting, reads: &Reads) -> Result<Vec<Item>, Unseen> {
-    let mut sources = Sources::new(facts, setting)?;
-    let listed = sources.listed;
-    Ok(listed
-        .iter()
-        .map(|secret| item(secret, &mut sources, reads))
-        .collect())
+/// Every secret, in the order of the ARNs. There may be more than memory holds as items, so each is made when it is
+/// looked at.
+pub(crate) struct Secrets<'a> {
+    sources: Sources<'a>,
+    listed: Vec<&'a ListedSecret>,
+    reads: Reads,
+}
+
+impl<'a> Secrets<'a> {
+    /// Those of the list, if there is one.
+    pub(super) fn of(facts: &'a Facts, setting: &'a Setting, reads: Reads) -> Result<Self, Unseen> {
+        let sources = Sources::new(facts, setting)?;
+        let mut listed: Vec<&ListedSecret> = sources.listed.iter().collect();
+        listed.sort_by(|one, other| one.arn.cmp(&other.arn));
+        Ok(Self {
+            sources,
+            listed,
+            reads,
+        })
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.listed.len()
+    }
+
+    /// Some of them.
+    pub(super) fn items(&self, range: Range<usize>) -> Vec<Item> {
+        let listed = self.listed.get(range).unwrap_or_default();
+        listed
+            .iter()
+            .map(|secret| item(secret, &self.sources, &self.reads))
+            .collect()
+    }
 }
 
 /// ARNs that the tagging API knows and the list of secrets lacks.
@@ -172,8 +199,8 @@ struct Sources<'a> {
     setting: &'a Setting,
     listed: &'a [ListedSecret],
     aliases: Result<&'a [KeyAlias], Unseen>,
-    /// Schedules repeat over thousands of secrets and a `cron(..)` is costly to measure.
-    gaps: BTreeMap<String, Result<Duration, String>>,
+    /// The longest gap of every schedule: they repeat over thousands of secrets, and a `cron(..)` is costly to measure.
+    gaps: BTreeMap<Option<String>, Result<Duration, String>>,
 }
 
 impl<'a> Sources<'a> {
@@ -191,12 +218,37 @@ impl<'a> Sources<'a> {
             setting,
             listed,
             aliases,
-            gaps: BTreeMap::new(),
+            gaps: gaps(listed),
         })
     }
 }
 
-fn item(listed: &ListedSecret, sources: &mut Sources<'_>, reads: &Reads) -> Item {
+/// The longest gap of every schedule, by its text.
+fn gaps(listed: &[ListedSecret]) -> BTreeMap<Option<String>, Result<Duration, String>> {
+    let mut gaps = BTreeMap::new();
+    for secret in listed {
+        let (schedule, text) = scheduled(secret);
+        if let Ok(schedule) = schedule {
+            gaps.entry(text)
+                .or_insert_with(|| schedule.longest_gap().map_err(|error| error.to_string()));
+        }
+    }
+    gaps
+}
+
+/// The schedule of a secret, and its text.
+fn scheduled(listed: &ListedSecret) -> (Result<Schedule, ScheduleError>, Option<String>) {
+    let rules = listed.rotation_rules.as_ref();
+    let days = rules.and_then(|rules| rules.automatically_after_days);
+    let expression = rules.and_then(|rules| rules.schedule_expression.as_deref());
+    let duration = rules.and_then(|rules| rules.duration.as_deref());
+    let text = expression
+        .map(str::to_owned)
+        .or_else(|| days.map(|days| format!("every {days} days")));
+    (Schedule::new(days, expression, duration), text)
+}
+
+fn item(listed: &ListedSecret, sources: &Sources<'_>, reads: &Reads) -> Item {
     let fact = view(listed, sources);
     let mut item = Item::of(listed.arn.clone(), "secret", &fact);
     let organisation = &sources.setting.organisation;
@@ -281,7 +333,7 @@ fn is_settled(listed: &ListedSecret) -> bool {
         .is_none_or(|changed| changed <= rotated + settles)
 }
 
-fn view(listed: &ListedSecret, sources: &mut Sources<'_>) -> Secret {
+fn view(listed: &ListedSecret, sources: &Sources<'_>) -> Secret {
     Secret {
         arn: listed.arn.clone(),
         name: listed.name.clone(),
@@ -303,24 +355,14 @@ fn view(listed: &ListedSecret, sources: &mut Sources<'_>) -> Secret {
     }
 }
 
-fn rotation(listed: &ListedSecret, sources: &mut Sources<'_>) -> Rotation {
-    let rules = listed.rotation_rules.clone().unwrap_or_default();
-    let schedule = Schedule::new(
-        rules.automatically_after_days,
-        rules.schedule_expression.as_deref(),
-        rules.duration.as_deref(),
-    );
-    let text = rules.schedule_expression.clone().or_else(|| {
-        rules
-            .automatically_after_days
-            .map(|days| format!("every {days} days"))
-    });
+fn rotation(listed: &ListedSecret, sources: &Sources<'_>) -> Rotation {
+    let (schedule, text) = scheduled(listed);
     let gap = match &schedule {
-        Ok(schedule) => sources
+        Ok(_) => sources
             .gaps
-            .entry(text.clone().unwrap_or_default())
-            .or_insert_with(|| schedule.longest_gap().map_err(|error| error.to_string()))
-            .clone(),
+            .get(&text)
+            .cloned()
+            .unwrap_or_else(|| Err("its schedule was not measured".to_owned())),
         Err(error) => Err(error.to_string()),
     };
     let last = last_turn(listed, sources).ok();

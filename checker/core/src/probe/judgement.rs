@@ -40,18 +40,9 @@ pub(crate) fn judge(probe: &Probe, mut bindings: Bindings, facts: &Facts) -> Vec
                     vec![reason.clone()],
                 ),
             };
-            Finding {
-                assertion: rule.id.clone(),
-                resource,
-                verdict,
-                says,
-                because,
-                evidence: evidence.clone(),
-                source: rule.source.to_string(),
-                count: None,
-                digest: None,
-                waiver: None,
-            }
+            let source = rule.source.to_string();
+            Finding::new((&rule.id, &source), resource, verdict, says, because)
+                .resting_on(evidence.clone())
         })
         .collect()
 }

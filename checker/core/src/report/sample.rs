@@ -17,20 +17,16 @@ pub(super) const HOSTILE: &str = "\u{1b}[31m\0]]>\u{FFFE}\u{7f}\r\n\t</code></sc
 
 /// A passed, failed or other finding.
 pub(super) fn finding(assertion: &str, resource: &str, verdict: Verdict) -> Finding {
+    let says = format!("{resource} rotates every 30 days");
+    let because = vec![
+        "secret.rotation.longest_gap is 30 days".to_owned(),
+        "params.max_age is 90 days".to_owned(),
+    ];
+    let rule = (assertion, "controls/FR-278.yaml:31:5");
     Finding {
-        assertion: assertion.to_owned(),
-        resource: resource.to_owned(),
-        verdict,
-        says: format!("{resource} rotates every 30 days"),
-        because: vec![
-            "secret.rotation.longest_gap is 30 days".to_owned(),
-            "params.max_age is 90 days".to_owned(),
-        ],
-        evidence: vec!["ab".repeat(32), "cd".repeat(32)],
-        source: "controls/FR-278.yaml:31:5".to_owned(),
-        count: None,
-        digest: None,
         waiver: (verdict == Verdict::Waived).then(|| "W-12".to_owned()),
+        ..Finding::new(rule, resource, verdict, says, because)
+            .resting_on(vec!["ab".repeat(32), "cd".repeat(32)])
     }
 }
 
