@@ -13,12 +13,14 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::evidence::pack::{self, Files};
+use crate::json::canonical;
 use crate::population::Setting;
 use crate::shard::Shard;
 
 pub mod answer;
 pub mod authorization;
 pub mod call;
+pub mod compact;
 pub mod detection;
 pub mod environment;
 
@@ -244,10 +246,7 @@ pub enum Outcome {
 impl Observed {
     /// The canonical JSON of this record: keys sorted, no white space. Evidence files hold exactly this.
     pub fn canonical(&self) -> String {
-        // `Value` keeps its keys sorted, so that equal facts have equal text.
-        serde_json::to_value(self)
-            .map(|value: Value| value.to_string())
-            .unwrap_or_default()
+        canonical(self).unwrap_or_default()
     }
 }
 

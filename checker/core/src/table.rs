@@ -146,15 +146,25 @@ fn majority<'a>(values: &[&'a Value]) -> Option<&'a Value> {
     candidate.filter(|_| count * 2 > values.len())
 }
 
-/// For `#[serde(with = ..)]` on a list: written short where it is long, read in both forms.
+/// For `#[serde(with = ..)]` on a list: written short where it is long, read in every form. Very long lists are written
+/// in parts, so that no memory has to hold all rows as trees of values.
 pub(crate) mod list {
-    use serde::de::{DeserializeOwned, Error as _};
+    use std::fmt;
+    use std::marker::PhantomData;
+
+    use serde::de::{
+        DeserializeOwned, DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+    };
     use serde::ser::Error as _;
-    use serde::{Deserialize as _, Deserializer, Serialize, Serializer};
-    use serde_json::Value;
+    use serde::{Deserializer, Serialize, Serializer};
+    use serde_json::{Map, Value};
 
     /// Shorter lists are written as they are.
     const LONG: usize = 200;
+    /// The rows of one part.
+    const PART: usize = 1000;
+    /// The member that holds the parts.
+    const PARTS: &str = "parts";
 
     /// Writes it.
     pub(crate) fn serialize<T: Serialize, S: Serializer>(
@@ -162,20 +172,105 @@ pub(crate) mod list {
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         if rows.len() < LONG {
-            return rows.serialize(serializer);
+            rows.serialize(serializer)
+        } else if rows.len() <= PART {
+            Part(rows).serialize(serializer)
+        } else {
+            serializer.collect_map([(PARTS, Parts(rows))])
         }
-        let rows: Result<Vec<Value>, _> = rows.iter().map(serde_json::to_value).collect();
-        super::fold(rows.map_err(S::Error::custom)?).serialize(serializer)
+    }
+
+    struct Parts<'a, T>(&'a [T]);
+
+    impl<T: Serialize> Serialize for Parts<'_, T> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_seq(self.0.chunks(PART).map(Part))
+        }
+    }
+
+    struct Part<'a, T>(&'a [T]);
+
+    impl<T: Serialize> Serialize for Part<'_, T> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let rows: Result<Vec<Value>, _> = self.0.iter().map(serde_json::to_value).collect();
+            super::fold(rows.map_err(S::Error::custom)?).serialize(serializer)
+        }
     }
 
     /// Reads it.
     pub(crate) fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<T>, D::Error> {
-        super::unfold(Value::deserialize(deserializer)?)
-            .map_err(D::Error::custom)?
-            .into_iter()
-            .map(|row| serde_json::from_value(row).map_err(D::Error::custom))
+        deserializer.deserialize_any(Read(PhantomData))
+    }
+
+    /// Reads rows, a table or its parts.
+    struct Read<T>(PhantomData<T>);
+
+    impl<'de, T: DeserializeOwned> Visitor<'de> for Read<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a list, a table or parts of one")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<Self::Value, A::Error> {
+            let mut all = Vec::new();
+            while let Some(row) = rows.next_element()? {
+                all.push(row);
+            }
+            Ok(all)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+            let mut table = Map::new();
+            while let Some(name) = members.next_key::<String>()? {
+                if name == PARTS && table.is_empty() {
+                    let rows = members.next_value_seed(ReadParts(PhantomData))?;
+                    return match members.next_key::<IgnoredAny>()? {
+                        None => Ok(rows),
+                        Some(_) => Err(A::Error::custom("parts of a table stand alone")),
+                    };
+                }
+                table.insert(name, members.next_value()?);
+            }
+            unfolded(Value::Object(table))
+        }
+    }
+
+    struct ReadParts<T>(PhantomData<T>);
+
+    impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for ReadParts<T> {
+        type Value = Vec<T>;
+
+        fn deserialize<D: Deserializer<'de>>(
+            self,
+            deserializer: D,
+        ) -> Result<Self::Value, D::Error> {
+            deserializer.deserialize_seq(self)
+        }
+    }
+
+    impl<'de, T: DeserializeOwned> Visitor<'de> for ReadParts<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("the parts of a table")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
+            let mut all = Vec::new();
+            while let Some(part) = parts.next_element::<Value>()? {
+                all.extend(unfolded::<T, A::Error>(part)?);
+            }
+            Ok(all)
+        }
+    }
+
+    fn unfolded<T: DeserializeOwned, E: Error>(table: Value) -> Result<Vec<T>, E> {
+        let rows = super::unfold(table).map_err(E::custom)?;
+        rows.into_iter()
+            .map(|row| serde_json::from_value(row).map_err(E::custom))
             .collect()
     }
 }
@@ -222,6 +317,34 @@ mod tests {
             json!({"usual": {}, "rows": [], "more": 1}),
         ] {
             assert!(unfold(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Listed(#[serde(with = "list")] Vec<Value>);
+
+    #[test]
+    fn a_list_of_any_length_comes_back_as_it_was() {
+        for (length, form) in [
+            (0, "["),
+            (199, "["),
+            (200, "{\"rows\""),
+            (1001, "{\"parts\""),
+        ] {
+            let rows = (0..length).map(|n| json!({"n": n, "of": "all"}));
+            let listed = Listed(rows.collect());
+            let text = serde_json::to_string(&listed).unwrap();
+            assert!(text.starts_with(form), "{length}: {text:.20}");
+            assert_eq!(serde_json::from_str::<Listed>(&text).unwrap(), listed);
+        }
+        for wrong in [
+            r#"{"parts":[],"rows":[]}"#,
+            r#"{"rows":[],"parts":[]}"#,
+            r#"{"parts":[1]}"#,
+            r#"{"parts":{}}"#,
+            "3",
+        ] {
+            assert!(serde_json::from_str::<Listed>(wrong).is_err(), "{wrong}");
         }
     }
 

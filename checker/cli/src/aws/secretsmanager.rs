@@ -6,7 +6,7 @@ use aws_sdk_secretsmanager::operation::RequestId as _;
 use aws_sdk_secretsmanager::types::SecretListEntry;
 use aws_smithy_types::DateTime;
 use checker_core::observation::answer::{
-    DescribedSecret, ListedSecret, RotationRules, SecretVersion,
+    DescribedSecret, ListedSecret, RotationRules, SecretVersion, Tags,
 };
 use checker_core::observation::{Answer, Time, Unseen};
 
@@ -27,14 +27,14 @@ pub(super) async fn list(aws: &Aws) -> Seen {
             .send()
             .await
             .map_err(|error| unseen(operation, &error))?;
+        let entries = output.secret_list().iter();
+        let rows: Result<Vec<_>, _> = entries.map(|entry| listed(operation, entry)).collect();
+        let mut rows = rows?;
+        Tags::share(rows.iter_mut().map(|row| &mut row.tags));
         Ok(Page {
             next: output.next_token().map(str::to_owned),
             request_id: output.request_id().map(str::to_owned),
-            rows: output
-                .secret_list()
-                .iter()
-                .map(|entry| listed(operation, entry))
-                .collect::<Result<_, _>>()?,
+            rows,
         })
     })
     .await?;
@@ -79,8 +79,9 @@ fn listed(operation: &str, entry: &SecretListEntry) -> Result<ListedSecret, Unse
                     tag.value().unwrap_or_default().to_owned(),
                 )
             })
-            .collect(),
-        version_stages,
+            .collect::<BTreeMap<_, _>>()
+            .into(),
+        version_stages: version_stages.into(),
         owning_service: entry.owning_service().map(str::to_owned),
         primary_region: entry.primary_region().map(str::to_owned),
     })

@@ -1,9 +1,11 @@
 //! What the tagging API knows: the second source for completeness, and the resources of a module.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_resourcegroupstagging::operation::RequestId as _;
 use aws_sdk_resourcegroupstagging::operation::get_resources::builders::GetResourcesFluentBuilder;
 use aws_sdk_resourcegroupstagging::types::TagFilter;
-use checker_core::observation::answer::TaggedResource;
+use checker_core::observation::answer::{TaggedResource, Tags};
 use checker_core::observation::{Answer, Origin, Unseen};
 
 use super::page::{Page, confirmed};
@@ -59,26 +61,30 @@ async fn resources(
             .send()
             .await
             .map_err(|error| unseen(operation, &error))?;
+        let rows: Result<Vec<_>, Unseen> = output
+            .resource_tag_mapping_list()
+            .iter()
+            .map(|row| {
+                Ok(TaggedResource {
+                    arn: row
+                        .resource_arn()
+                        .ok_or_else(|| incomplete(operation, "ResourceARN"))?
+                        .to_owned(),
+                    tags: row
+                        .tags()
+                        .iter()
+                        .map(|tag| (tag.key().to_owned(), tag.value().to_owned()))
+                        .collect::<BTreeMap<_, _>>()
+                        .into(),
+                })
+            })
+            .collect();
+        let mut rows = rows?;
+        Tags::share(rows.iter_mut().map(|row| &mut row.tags));
         Ok(Page {
             next: output.pagination_token().map(str::to_owned),
             request_id: output.request_id().map(str::to_owned),
-            rows: output
-                .resource_tag_mapping_list()
-                .iter()
-                .map(|row| {
-                    Ok(TaggedResource {
-                        arn: row
-                            .resource_arn()
-                            .ok_or_else(|| incomplete(operation, "ResourceARN"))?
-                            .to_owned(),
-                        tags: row
-                            .tags()
-                            .iter()
-                            .map(|tag| (tag.key().to_owned(), tag.value().to_owned()))
-                            .collect(),
-                    })
-                })
-                .collect::<Result<_, _>>()?,
+            rows,
         })
     })
     .await

@@ -10,6 +10,7 @@ use crate::table;
 
 use super::authorization::Authorization;
 pub use super::call::SecretCall;
+pub use super::compact::{Tags, VersionStages};
 pub use super::detection::{
     AdvancedSelector, BasicSelector, EventRule, EventTarget, FieldSelector, LogGroup, Parameter,
     Queue, RetentionPolicy, SubscriptionFilter, TopicSubscription, Trail, TrailSelectors,
@@ -134,9 +135,9 @@ pub struct ListedSecret {
     /// The end of the next rotation window.
     pub next_rotation: Option<Time>,
     /// Tags.
-    pub tags: BTreeMap<String, String>,
+    pub tags: Tags,
     /// Staging labels by version id.
-    pub version_stages: BTreeMap<String, Vec<String>>,
+    pub version_stages: VersionStages,
     /// The AWS service that owns it, if one does.
     pub owning_service: Option<String>,
     /// The region of its primary, if it was ever replicated.
@@ -162,7 +163,7 @@ pub struct TaggedResource {
     /// ARN.
     pub arn: String,
     /// Tags.
-    pub tags: BTreeMap<String, String>,
+    pub tags: Tags,
 }
 
 /// What `DescribeSecret` adds to the list.

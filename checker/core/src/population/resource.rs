@@ -37,7 +37,7 @@ pub(super) fn items(facts: &Facts, setting: &Setting) -> Result<Vec<Item>, Unsee
         .map(|listed| {
             let resource = Resource {
                 arn: listed.arn.clone(),
-                tags: listed.tags.clone(),
+                tags: (*listed.tags).clone(),
             };
             Item::of(listed.arn.clone(), "resource", &resource)
         })

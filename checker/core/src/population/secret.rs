@@ -337,7 +337,7 @@ fn view(listed: &ListedSecret, sources: &Sources<'_>) -> Secret {
     Secret {
         arn: listed.arn.clone(),
         name: listed.name.clone(),
-        tags: listed.tags.clone(),
+        tags: (*listed.tags).clone(),
         in_namespace: listed
             .name
             .starts_with(&sources.setting.organisation.namespace),
@@ -409,7 +409,7 @@ fn function_name(arn: &str, setting: &Setting) -> String {
 
 fn is_stuck(listed: &ListedSecret) -> bool {
     listed.version_stages.values().any(|stages| {
-        let has = |label: &str| stages.iter().any(|stage| stage == label);
+        let has = |label: &str| stages.iter().any(|stage| **stage == *label);
         has("AWSPENDING") && !has("AWSCURRENT")
     })
 }
@@ -418,8 +418,8 @@ fn current_id(listed: &ListedSecret) -> Option<String> {
     listed
         .version_stages
         .iter()
-        .find(|(_, stages)| stages.iter().any(|stage| stage == "AWSCURRENT"))
-        .map(|(id, _)| id.clone())
+        .find(|(_, stages)| stages.iter().any(|stage| **stage == *"AWSCURRENT"))
+        .map(|(id, _)| id.to_owned())
 }
 
 fn current_version(listed: &ListedSecret, sources: &Sources<'_>) -> CurrentVersion {
