@@ -20,11 +20,12 @@ mod template;
 mod tests;
 pub mod types;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use cel::common::ast::{Expr, IdedExpr, SourceInfo};
+use cel::objects::Key;
 use cel::{Context, ExecutionError, Value};
 
 pub use function::{FUNCTIONS, Function, Kind};
@@ -159,7 +160,7 @@ impl Bindings {
 
 /// The members of variables that some conditions read; all where one reads the whole variable.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Members(BTreeMap<String, Option<BTreeSet<String>>>);
+pub(crate) struct Members(BTreeMap<String, Option<Vec<Key>>>);
 
 impl Members {
     /// Those that the paths begin with.
@@ -168,10 +169,13 @@ impl Members {
         for path in paths {
             let read = members
                 .entry(path.root.clone())
-                .or_insert_with(|| Some(BTreeSet::new()));
+                .or_insert_with(|| Some(Vec::new()));
             match (path.steps.first(), read) {
                 (Some(Step::Field(name) | Step::Key(name)), Some(names)) => {
-                    names.insert(name.clone());
+                    let name = Key::from(name.as_str());
+                    if !names.contains(&name) {
+                        names.push(name);
+                    }
                 }
                 (_, read) => *read = None,
             }
@@ -184,7 +188,7 @@ impl Members {
             return value.clone();
         };
         types::map(names.iter().filter_map(|name| {
-            let member = map.map.get(&cel::objects::Key::from(name.as_str()))?;
+            let member = map.map.get(name)?;
             Some((name.clone(), member.clone()))
         }))
     }

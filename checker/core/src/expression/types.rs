@@ -8,11 +8,12 @@
 //! [`Known::Unknown`] could not be found out: its field is left out of the value, so that whatever reads it
 //! can't be evaluated, and the reason is kept.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use cel::Value;
+use cel::objects::{Key, Map};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -291,7 +292,7 @@ impl<T: Typed> Typed for BTreeMap<String, T> {
     }
 
     fn known(&self) -> Option<Value> {
-        let entries: Option<HashMap<String, Value>> = self
+        let entries: Option<Vec<(String, Value)>> = self
             .iter()
             .map(|(key, item)| Some((key.clone(), item.known()?)))
             .collect();
@@ -346,9 +347,12 @@ impl<T: Typed> Typed for Box<T> {
     }
 }
 
-/// A CEL map with text keys.
-pub fn map(entries: impl IntoIterator<Item = (String, Value)>) -> Value {
-    Value::from(entries.into_iter().collect::<HashMap<_, _>>())
+/// A CEL map.
+pub fn map(entries: impl IntoIterator<Item = (impl Into<Key>, Value)>) -> Value {
+    let entries = entries.into_iter().map(|(key, value)| (key.into(), value));
+    Value::Map(Map {
+        map: Arc::new(entries.collect()),
+    })
 }
 
 /// Joins the lines of a doc comment into one sentence or more.
@@ -417,13 +421,15 @@ macro_rules! facts {
             }
 
             fn value(&self) -> ::cel::Value {
-                let mut entries = ::std::collections::HashMap::new();
-                $(
-                    if let Some(value) = $crate::expression::types::Typed::known(&self.$field) {
-                        entries.insert(stringify!($field).to_owned(), value);
-                    }
-                )*
-                $crate::expression::types::map(entries)
+                use ::cel::objects::Key;
+                use ::std::sync::LazyLock;
+                // The names of members are as many texts as there are members, not as there are things.
+                static NAMES: LazyLock<Vec<Key>> =
+                    LazyLock::new(|| vec![$(Key::from(stringify!($field))),*]);
+                let known = [$($crate::expression::types::Typed::known(&self.$field)),*];
+                $crate::expression::types::map(
+                    NAMES.iter().zip(known).filter_map(|(name, value)| Some((name.clone(), value?))),
+                )
             }
 
             fn unknowns(&self, path: &str, into: &mut ::std::collections::BTreeMap<String, String>) {
