@@ -85,9 +85,8 @@ fn resource_policy(world: &World, resource: &str) -> Option<String> {
     match resource.split(':').nth(2).unwrap_or_default() {
         "secretsmanager" => world
             .secretsmanager
-            .secrets
             .get(resource)
-            .and_then(|secret| secret.policy.clone()),
+            .and_then(|secret| secret.rare().policy.clone()),
         "kms" => world.kms.by_arn(resource).map(|key| key.policy.clone()),
         "lambda" => world
             .lambda

@@ -1,13 +1,13 @@
 //! Fills a lab with many secrets, as if the function had rotated them all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use crate::lab::LabError;
 use crate::schedule::Schedule;
-use crate::secretsmanager::{Rotation, Secret, SecretValue, Version};
+use crate::secretsmanager::{Labels, Rotation, Secret, SecretValue, Version};
 use crate::tagging::Tags;
 use crate::world::World;
 
@@ -30,8 +30,7 @@ pub(crate) fn secrets(
     let region = world.region.clone();
     let model = world
         .secretsmanager
-        .secrets
-        .values()
+        .all()
         .filter(|secret| secret.rotation.function.as_deref() == Some(function_arn))
         .max_by_key(|secret| {
             let api_key = secret
@@ -39,7 +38,7 @@ pub(crate) fn secrets(
                 .entries()
                 .get("secret_type")
                 .is_some_and(|kind| kind == "API_KEY");
-            (api_key, std::cmp::Reverse(secret.name.clone()))
+            (api_key, std::cmp::Reverse(Arc::clone(&secret.name)))
         })
         .cloned();
     let (tags, key, rotation) = match model {
@@ -50,16 +49,19 @@ pub(crate) fn secrets(
         ),
         None => (default_tags(), None, (None, None)),
     };
-    let schedule = rotation.1.or_else(|| Schedule::days(DAYS, None).ok());
+    let schedule = rotation
+        .1
+        .or_else(|| Schedule::days(DAYS, None).ok().map(Arc::new));
     let rules = rotation
         .0
-        .unwrap_or_else(|| json!({"AutomaticallyAfterDays": DAYS}));
-    for number in 1..=n {
+        .unwrap_or_else(|| Arc::new(json!({"AutomaticallyAfterDays": DAYS})));
+    let function: Arc<str> = function_arn.into();
+    let (ids, account) = (&mut world.ids, &world.account);
+    let filled = (1..=n).map(|number| {
         let name = format!("bank-lab/fill/{number:06}");
         let arn = format!(
-            "arn:aws:secretsmanager:{region}:{}:secret:{name}-{}",
-            world.account,
-            world.ids.alphanumeric(6)
+            "arn:aws:secretsmanager:{region}:{account}:secret:{name}-{}",
+            ids.alphanumeric(6)
         );
         let ago =
             TimeDelta::days(i64::from(number % 7)) + TimeDelta::hours(i64::from(number % 5 + 1));
@@ -68,49 +70,39 @@ pub(crate) fn secrets(
             .checked_sub_signed(TimeDelta::days(1))
             .unwrap_or(rotated);
         let version = |stage: &str, at, text: String| Version {
-            value: Some(SecretValue::Text(text)),
-            stages: BTreeSet::from([stage.to_owned()]),
+            value: Some(SecretValue::Text(text.into())),
+            stages: Labels::one(stage),
             created: at,
             accessed: None,
             key: key.clone(),
         };
-        let versions = BTreeMap::from([
+        let versions = [
             (
-                world.ids.uuid(),
-                version("AWSPREVIOUS", created, world.ids.alphanumeric(43)),
+                ids.uuid().into(),
+                version("AWSPREVIOUS", created, ids.alphanumeric(43)),
             ),
             (
-                world.ids.uuid(),
-                version("AWSCURRENT", rotated, world.ids.alphanumeric(43)),
+                ids.uuid().into(),
+                version("AWSCURRENT", rotated, ids.alphanumeric(43)),
             ),
-        ]);
-        let mut secret = Secret {
-            arn,
-            name,
-            description: None,
-            key: key.clone(),
-            tags: tags.clone(),
-            versions,
-            policy: None,
-            rotation: Rotation {
-                enabled: true,
-                function: Some(function_arn.to_owned()),
-                rules: Some(rules.clone()),
-                schedule: schedule.clone(),
-                last: Some(rotated),
-                ..Rotation::default()
-            },
-            created,
-            changed: rotated,
-            accessed: None,
-            deletion: None,
-            replicas: Vec::new(),
-            primary_region: None,
-            replica_of: None,
+        ];
+        let mut secret = Secret::new(&arn, &name, created);
+        secret.key.clone_from(&key);
+        secret.tags = tags.clone();
+        secret.versions = versions.into_iter().collect();
+        secret.changed = rotated;
+        secret.rotation = Rotation {
+            enabled: true,
+            function: Some(Arc::clone(&function)),
+            rules: Some(Arc::clone(&rules)),
+            schedule: schedule.clone(),
+            last: Some(rotated),
+            ..Rotation::default()
         };
         secret.plan_next(now);
-        world.secretsmanager.insert(&region, secret);
-    }
+        secret
+    });
+    world.secretsmanager.insert_many(&region, filled);
     Ok(())
 }
 

@@ -20,6 +20,7 @@ mod clock;
 mod control;
 mod credentials;
 mod fault;
+mod few;
 mod fill;
 mod ids;
 mod lab;

@@ -109,7 +109,6 @@ fn end(
     }
     let secret = world
         .secretsmanager
-        .secrets
         .get_mut(&rotation.secret_arn)
         .ok_or(None)?;
     secret.rotation.running = None;
@@ -117,7 +116,7 @@ fn end(
         secret.label("AWSPENDING", None);
         secret
             .versions
-            .retain(|id, version| *id != rotation.version || version.value.is_some());
+            .retain(|id, version| **id != *rotation.version || version.value.is_some());
         return problem.map_or(Ok(()), |problem| Err(Some(problem)));
     }
     let promoted = secret.staged("AWSCURRENT") == Some(rotation.version.as_str());
@@ -139,7 +138,6 @@ fn end(
 fn is_running(world: &World, rotation: &Rotation) -> bool {
     world
         .secretsmanager
-        .secrets
         .get(&rotation.secret_arn)
         .and_then(|secret| secret.rotation.running.as_ref())
         .is_some_and(|running| running.token == rotation.token)

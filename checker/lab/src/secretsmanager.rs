@@ -6,19 +6,25 @@
 //!
 //! Not served: secrets of partners and of other AWS services, cross-account replicas.
 
+mod labels;
 mod listing;
 mod password;
 pub(crate) mod policies;
 pub(crate) mod rotating;
 mod secrets;
+mod state;
 mod versions;
 
-use std::collections::{BTreeMap, BTreeSet};
+pub(crate) use labels::Labels;
+pub(crate) use state::State;
+
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
+use crate::few::Few;
 use crate::schedule::Schedule;
 use crate::service::{Answer, ApiError, Call, timestamp};
 use crate::tagging::Tags;
@@ -26,17 +32,6 @@ use crate::world::World;
 
 /// AWS's limit of staging labels on all versions of a secret.
 pub(crate) const LABEL_LIMIT: usize = 20;
-
-/// What the service keeps.
-#[derive(Debug, Default)]
-pub(crate) struct State {
-    /// Secrets by ARN.
-    pub(crate) secrets: BTreeMap<String, Secret>,
-    /// ARN by region and name.
-    pub(crate) names: BTreeMap<(String, String), String>,
-    /// Labels that moved and were not told yet.
-    pub(crate) moved: Vec<Moved>,
-}
 
 /// A staging label that moved to another version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,22 +42,28 @@ pub(crate) struct Moved {
     pub(crate) version: String,
 }
 
-/// A secret.
+/// A secret. There may be very many: what is the same for all is shared, and what few have stands apart.
 #[derive(Debug, Clone)]
 pub(crate) struct Secret {
-    pub(crate) arn: String,
-    pub(crate) name: String,
-    pub(crate) description: Option<String>,
+    pub(crate) arn: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) description: Option<Box<str>>,
     /// As the caller gave it; `None` is `alias/aws/secretsmanager`.
-    pub(crate) key: Option<String>,
+    pub(crate) key: Option<Arc<str>>,
     pub(crate) tags: Tags,
-    pub(crate) versions: BTreeMap<String, Version>,
-    /// The resource policy's text.
-    pub(crate) policy: Option<String>,
+    pub(crate) versions: Few<Box<str>, Version>,
     pub(crate) rotation: Rotation,
     pub(crate) created: DateTime<Utc>,
     pub(crate) changed: DateTime<Utc>,
     pub(crate) accessed: Option<DateTime<Utc>>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few secrets have.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rare {
+    /// The resource policy's text.
+    pub(crate) policy: Option<String>,
     /// When it was marked for deletion, and when that is final.
     pub(crate) deletion: Option<Deletion>,
     pub(crate) replicas: Vec<Replica>,
@@ -83,16 +84,16 @@ pub(crate) struct Deletion {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rotation {
     pub(crate) enabled: bool,
-    pub(crate) function: Option<String>,
+    pub(crate) function: Option<Arc<str>>,
     /// As `DescribeSecret` shows them.
-    pub(crate) rules: Option<Value>,
-    pub(crate) schedule: Option<Schedule>,
+    pub(crate) rules: Option<Arc<Value>>,
+    pub(crate) schedule: Option<Arc<Schedule>>,
     pub(crate) last: Option<DateTime<Utc>>,
     /// The end of the next window, as shown.
     pub(crate) next: Option<DateTime<Utc>>,
     /// When the lab rotates next.
     pub(crate) due: Option<DateTime<Utc>>,
-    pub(crate) running: Option<Running>,
+    pub(crate) running: Option<Box<Running>>,
 }
 
 /// A rotation in progress.
@@ -108,28 +109,37 @@ pub(crate) struct Running {
 #[derive(Debug, Clone)]
 pub(crate) struct Replica {
     pub(crate) region: String,
-    pub(crate) key: Option<String>,
+    pub(crate) key: Option<Arc<str>>,
 }
+
+/// What most secrets have of it.
+static NOTHING_RARE: Rare = Rare {
+    policy: None,
+    deletion: None,
+    replicas: Vec::new(),
+    primary_region: None,
+    replica_of: None,
+};
 
 /// A version of a secret.
 #[derive(Debug, Clone)]
 pub(crate) struct Version {
     /// `None` while a rotation has not put it yet.
     pub(crate) value: Option<SecretValue>,
-    pub(crate) stages: BTreeSet<String>,
+    pub(crate) stages: Labels,
     pub(crate) created: DateTime<Utc>,
     pub(crate) accessed: Option<DateTime<Utc>>,
     /// The key that it was encrypted with.
-    pub(crate) key: Option<String>,
+    pub(crate) key: Option<Arc<str>>,
 }
 
 /// A secret's value; `Debug` shows none of it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum SecretValue {
     /// `SecretString`.
-    Text(String),
+    Text(Box<str>),
     /// `SecretBinary`, in base64.
-    Binary(String),
+    Binary(Box<str>),
 }
 
 impl fmt::Debug for SecretValue {
@@ -182,143 +192,40 @@ pub(crate) fn handle(world: &mut World, call: &Call<'_>) -> Answer {
     answer
 }
 
-impl State {
-    /// The secret that an id means: a name, an ARN, or an ARN without its six last characters.
-    pub(crate) fn arn_of(&self, region: &str, id: &str) -> Option<&str> {
-        if let Some((arn, _)) = self.secrets.get_key_value(id) {
-            return Some(arn);
-        }
-        let name = if id.starts_with("arn:") {
-            let mut parts = id.splitn(7, ':');
-            let (given, name) = (parts.nth(3)?, parts.nth(2)?);
-            if given != region {
-                return None;
-            }
-            name
-        } else {
-            id
-        };
-        self.names
-            .get(&(region.to_owned(), name.to_owned()))
-            .map(String::as_str)
-    }
-
-    /// The secret of a call; one that is marked for deletion too.
-    pub(crate) fn any(&self, call: &Call<'_>) -> Result<&Secret, ApiError> {
-        let id = call.required("SecretId")?;
-        self.arn_of(call.region, id)
-            .and_then(|arn| self.secrets.get(arn))
-            .ok_or_else(not_found)
-    }
-
-    fn any_mut(&mut self, call: &Call<'_>) -> Result<&mut Secret, ApiError> {
-        let arn = self.any(call)?.arn.clone();
-        self.secrets.get_mut(&arn).ok_or_else(not_found)
-    }
-
-    /// The secret of a call, unless it is marked for deletion.
-    fn live(&self, call: &Call<'_>) -> Result<&Secret, ApiError> {
-        let secret = self.any(call)?;
-        secret.refuse_deleted()?;
-        Ok(secret)
-    }
-
-    /// The secret of a changing call: neither marked for deletion nor a replica.
-    fn primary_mut(&mut self, call: &Call<'_>) -> Result<&mut Secret, ApiError> {
-        let secret = self.any_mut(call)?;
-        secret.refuse_deleted()?;
-        if secret.replica_of.is_some() {
-            return Err(invalid_request(
-                "Operation not permitted on a replica secret. Call must be made in primary secret's region.",
-            ));
-        }
-        Ok(secret)
-    }
-
-    /// Which version carries which label, of the labels that AWS tells about.
-    fn told(&self, arn: &str) -> BTreeMap<String, String> {
-        let versions = self.secrets.get(arn).map(|secret| &secret.versions);
-        versions
-            .into_iter()
-            .flatten()
-            .flat_map(|(id, version)| {
-                let labels = version.stages.iter();
-                labels.map(|label| (label.clone(), id.clone()))
-            })
-            .filter(|(label, _)| label != "AWSPENDING" && label != "AWSPREVIOUS")
-            .collect()
-    }
-
-    /// Whether a rotation of a secret is in progress.
-    fn rotates(&self, arn: &str) -> bool {
-        let secret = self.secrets.get(arn);
-        secret.is_some_and(|secret| secret.rotation.running.is_some())
-    }
-
-    /// Notes the labels that are on another version than before.
-    fn tell(&mut self, arn: &str, before: &BTreeMap<String, String>) {
-        let after = self.told(arn);
-        let Some(secret) = self.secrets.get(arn) else {
-            return;
-        };
-        let moved = after
-            .into_iter()
-            .filter(|(label, version)| before.get(label) != Some(version));
-        self.moved.extend(moved.map(|(label, version)| Moved {
-            arn: secret.arn.clone(),
-            name: secret.name.clone(),
-            label,
-            version,
-        }));
-    }
-
-    /// Adds a secret.
-    pub(crate) fn insert(&mut self, region: &str, secret: Secret) {
-        self.names
-            .insert((region.to_owned(), secret.name.clone()), secret.arn.clone());
-        self.secrets.insert(secret.arn.clone(), secret);
-    }
-
-    fn remove(&mut self, arn: &str) {
-        self.secrets.remove(arn);
-        self.names.retain(|_, known| known != arn);
-    }
-
-    /// Tagged secrets, for the tagging API.
-    pub(crate) fn tagged(&self) -> Vec<(&str, &Tags)> {
-        self.secrets
-            .values()
-            .filter(|secret| secret.deletion.is_none())
-            .map(|secret| (secret.arn.as_str(), &secret.tags))
-            .collect()
-    }
-
-    /// Brings replicas to the state of their primaries.
-    pub(crate) fn synchronise(&mut self) {
-        let copies: Vec<(String, Secret)> = self
-            .secrets
-            .values()
-            .filter(|secret| !secret.replicas.is_empty())
-            .flat_map(|primary| {
-                primary
-                    .replicas
-                    .iter()
-                    .map(|replica| (replica.region.clone(), primary.copy_for(replica)))
-            })
-            .collect();
-        for (region, copy) in copies {
-            self.insert(&region, copy);
-        }
-    }
-}
-
 impl Secret {
+    /// A secret without a version, made now.
+    pub(crate) fn new(arn: &str, name: &str, now: DateTime<Utc>) -> Self {
+        Self {
+            arn: arn.into(),
+            name: name.into(),
+            description: None,
+            key: None,
+            tags: Tags::default(),
+            versions: Few::default(),
+            rotation: Rotation::default(),
+            created: now,
+            changed: now,
+            accessed: None,
+            rare: None,
+        }
+    }
+
+    /// What few secrets have.
+    pub(crate) fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(&NOTHING_RARE)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
     /// The version that carries a staging label.
     pub(crate) fn staged(&self, stage: &str) -> Option<&str> {
         self.versions
             .iter()
             .find(|(_, version)| version.stages.contains(stage))
-            .map(|(id, _)| id.as_str())
+            .map(|(id, _)| id.as_ref())
     }
 
     /// How many staging labels there are on all versions.
@@ -338,7 +245,7 @@ impl Secret {
             version.stages.remove(stage);
         }
         if let Some(version) = to.and_then(|id| self.versions.get_mut(id)) {
-            version.stages.insert(stage.to_owned());
+            version.stages.insert(stage);
         }
         if stage == "AWSCURRENT" && from.is_some() && from.as_deref() != to {
             self.label("AWSPREVIOUS", from.as_deref());
@@ -354,7 +261,7 @@ impl Secret {
     }
 
     fn refuse_deleted(&self) -> Result<(), ApiError> {
-        if self.deletion.is_some() {
+        if self.rare().deletion.is_some() {
             return Err(invalid_request(
                 "You can't perform this operation on the secret because it was marked for deletion.",
             ));
@@ -365,13 +272,13 @@ impl Secret {
     fn copy_for(&self, replica: &Replica) -> Self {
         let mut copy = self.clone();
         let home = self.arn.split(':').nth(3).unwrap_or_default().to_owned();
-        copy.arn = self
-            .arn
-            .replacen(&format!(":{home}:"), &format!(":{}:", replica.region), 1);
+        let (from, to) = (format!(":{home}:"), format!(":{}:", replica.region));
+        copy.arn = self.arn.replacen(&from, &to, 1).into();
         copy.key.clone_from(&replica.key);
-        copy.replicas = Vec::new();
-        copy.primary_region = Some(home);
-        copy.replica_of = Some(self.arn.clone());
+        let rare = copy.rare_mut();
+        rare.replicas = Vec::new();
+        rare.primary_region = Some(home);
+        rare.replica_of = Some(self.arn.to_string());
         // Only the primary rotates.
         copy.rotation.due = None;
         copy.rotation.running = None;
@@ -386,22 +293,22 @@ impl Secret {
                 shown.insert(name.to_owned(), value);
             }
         };
-        let rotation = &self.rotation;
-        put("ARN", Some(json!(self.arn)));
-        put("Name", Some(json!(self.name)));
+        let (rotation, rare) = (&self.rotation, self.rare());
+        put("ARN", Some(json!(*self.arn)));
+        put("Name", Some(json!(*self.name)));
         put(
             "Description",
             self.description.as_ref().map(|text| json!(text)),
         );
-        put("KmsKeyId", self.key.as_ref().map(|key| json!(key)));
+        put("KmsKeyId", self.key.as_ref().map(|key| json!(**key)));
         // A secret that never rotated has no such member.
         let known = rotation.enabled || rotation.rules.is_some();
         put("RotationEnabled", known.then(|| json!(rotation.enabled)));
         put(
             "RotationLambdaARN",
-            rotation.function.as_ref().map(|arn| json!(arn)),
+            rotation.function.as_ref().map(|arn| json!(**arn)),
         );
-        put("RotationRules", rotation.rules.clone());
+        put("RotationRules", rotation.rules.as_deref().cloned());
         put("LastRotatedDate", rotation.last.map(timestamp));
         put(
             "NextRotationDate",
@@ -411,12 +318,12 @@ impl Secret {
         put("LastAccessedDate", self.accessed.map(timestamp));
         put(
             "DeletedDate",
-            self.deletion.map(|deletion| timestamp(deletion.marked)),
+            rare.deletion.map(|deletion| timestamp(deletion.marked)),
         );
         put("CreatedDate", Some(timestamp(self.created)));
         put(
             "PrimaryRegion",
-            self.primary_region.as_ref().map(|name| json!(name)),
+            rare.primary_region.as_ref().map(|name| json!(name)),
         );
         put(
             "Tags",
@@ -426,7 +333,7 @@ impl Secret {
             .versions
             .iter()
             .filter(|(_, version)| !version.stages.is_empty())
-            .map(|(id, version)| (id.clone(), json!(version.stages)))
+            .map(|(id, version)| (id.to_string(), json!(version.stages)))
             .collect();
         put(
             stages,

@@ -83,7 +83,7 @@ fn assume_role(world: &mut World, call: &Call<'_>) -> Answer {
         role_id: role.id.clone(),
         session_name: call.required("RoleSessionName")?.to_owned(),
         session_policies,
-        tags: tags.entries().clone(),
+        tags: tags.entries().clone().into_iter().collect(),
         source_identity: call.text("SourceIdentity").map(str::to_owned),
         issued: call.now,
         access_key: String::new(),

@@ -5,16 +5,18 @@
 //! customer managed policies, in `us-east-1`. It does not serve tag policies (`IncludeComplianceDetails` is refused).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use crate::few::Few;
 use crate::service::{Answer, ApiError, Call};
 use crate::world::World;
 
-/// The tags of a resource, and whether it ever had one.
+/// The tags of a resource, and whether it ever had one. Copies share them until one changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tags {
-    entries: BTreeMap<String, String>,
+    entries: Arc<Few<String, String>>,
     ever: bool,
 }
 
@@ -25,18 +27,21 @@ impl Tags {
     /// Adds tags, replacing values of known keys.
     pub(crate) fn merge(&mut self, other: Self) {
         self.ever |= other.ever;
-        self.entries.extend(other.entries);
+        let entries = Arc::unwrap_or_clone(other.entries);
+        Arc::make_mut(&mut self.entries).extend(entries);
     }
 
     /// Removes tags by key; unknown keys are ignored, as on AWS.
     pub(crate) fn remove<'a>(&mut self, keys: impl IntoIterator<Item = &'a str>) {
         for key in keys {
-            self.entries.remove(key);
+            if self.entries.contains_key(key) {
+                Arc::make_mut(&mut self.entries).remove(key);
+            }
         }
     }
 
     /// The tags by key.
-    pub(crate) fn entries(&self) -> &BTreeMap<String, String> {
+    pub(crate) fn entries(&self) -> &Few<String, String> {
         &self.entries
     }
 
@@ -109,7 +114,7 @@ impl Tags {
         if self.entries.contains_key(&key) {
             return Err(format!("tag key `{key}` is given twice"));
         }
-        self.entries.insert(key, value);
+        Arc::make_mut(&mut self.entries).insert(key, value);
         Ok(())
     }
 }
@@ -167,7 +172,7 @@ fn get_resources(world: &mut World, call: &Call<'_>) -> Answer {
                             .any(|each| has_type(arn, each)))
                     && filters.iter().all(|filter| has_tag(tags, filter))
             })
-            .map(|(arn, _)| arn.to_owned())
+            .map(|(arn, _)| Arc::from(arn))
             .collect()
     });
     world.walks = walks;
@@ -183,10 +188,10 @@ fn get_resources(world: &mut World, call: &Call<'_>) -> Answer {
         .names()
         .iter()
         .filter_map(|arn| {
-            let secret = world.secretsmanager.secrets.get(arn);
+            let secret = world.secretsmanager.get(arn);
             let tags =
-                secret.map_or_else(|| others.get(arn.as_str()).copied(), |it| Some(&it.tags));
-            Some(json!({"ResourceARN": arn, "Tags": tags?.to_list()}))
+                secret.map_or_else(|| others.get(arn.as_ref()).copied(), |it| Some(&it.tags));
+            Some(json!({"ResourceARN": **arn, "Tags": tags?.to_list()}))
         })
         .collect();
     Ok(json!({"ResourceTagMappingList": rows, "PaginationToken": page.next().unwrap_or_default()}))

@@ -21,12 +21,12 @@ pub(crate) struct Walks(VecDeque<Walk>);
 #[derive(Debug)]
 struct Walk {
     of: String,
-    order: Arc<[String]>,
+    order: Arc<[Arc<str>]>,
 }
 
 /// One page: the names on it, and the token of the next.
 pub(crate) struct Page {
-    order: Arc<[String]>,
+    order: Arc<[Arc<str>]>,
     start: usize,
     end: usize,
 }
@@ -38,7 +38,7 @@ impl Walks {
         call: &Call<'_>,
         token_member: &str,
         size: usize,
-        all: impl FnOnce() -> Vec<String>,
+        all: impl FnOnce() -> Vec<Arc<str>>,
     ) -> Result<Page, ApiError> {
         let token = call.text(token_member).filter(|token| !token.is_empty());
         let start = token.map_or(Ok(0), position)?;
@@ -67,7 +67,7 @@ impl Walks {
 
 impl Page {
     /// The names on it.
-    pub(crate) fn names(&self) -> &[String] {
+    pub(crate) fn names(&self) -> &[Arc<str>] {
         self.order.get(self.start..self.end).unwrap_or_default()
     }
 

@@ -119,7 +119,7 @@ fn texts(call: &Call<'_>, members: &[(&str, &str)], context: &mut Context) {
 }
 
 fn secret(world: &World, call: &Call<'_>, arn: &str, context: &mut Context) {
-    if let Some(secret) = world.secretsmanager.secrets.get(arn) {
+    if let Some(secret) = world.secretsmanager.get(arn) {
         tags(
             &secret.tags,
             &["aws:ResourceTag", "secretsmanager:ResourceTag"],
@@ -129,10 +129,10 @@ fn secret(world: &World, call: &Call<'_>, arn: &str, context: &mut Context) {
         if let Some(function) = &secret.rotation.function {
             context.set(
                 "secretsmanager:resource/AllowRotationLambdaArn",
-                [function.as_str()],
+                [function.as_ref()],
             );
         }
-        if let Some(region) = &secret.primary_region {
+        if let Some(region) = &secret.rare().primary_region {
             context.set("secretsmanager:SecretPrimaryRegion", [region.as_str()]);
         }
     }

@@ -62,7 +62,7 @@ fn secrets(world: &World, call: &Call<'_>, needs: &mut Vec<Need>) {
     let known = call
         .text("SecretId")
         .and_then(|id| state.arn_of(call.region, id))
-        .and_then(|arn| state.secrets.get(arn));
+        .and_then(|arn| state.get(arn));
     let arn = known.map_or_else(
         || {
             resources(world, call)
@@ -70,7 +70,7 @@ fn secrets(world: &World, call: &Call<'_>, needs: &mut Vec<Need>) {
                 .next()
                 .unwrap_or_default()
         },
-        |secret| secret.arn.clone(),
+        |secret| secret.arn.to_string(),
     );
     let given = call.text("KmsKeyId").filter(|key| !key.is_empty());
     let own = given.or_else(|| known.and_then(|secret| secret.key.as_deref()));

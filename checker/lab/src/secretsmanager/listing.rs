@@ -1,5 +1,7 @@
 //! `ListSecrets` and its filters.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{Secret, State};
@@ -15,12 +17,12 @@ pub(super) fn list(world: &mut World, call: &Call<'_>) -> Answer {
     let state = &world.secretsmanager;
     let page = world.walks.page(call, "NextToken", size, || {
         let matching = matching_all(state, call, &filters);
-        matching.iter().map(|it| it.arn.clone()).collect()
+        matching.iter().map(|it| Arc::clone(&it.arn)).collect()
     })?;
     let rows: Vec<Value> = page
         .names()
         .iter()
-        .filter_map(|arn| state.secrets.get(arn))
+        .filter_map(|arn| state.get(arn))
         .map(|secret| Value::Object(secret.shown("SecretVersionsToStages")))
         .collect();
     let mut answer = json!({"SecretList": rows});
@@ -47,10 +49,9 @@ fn matching_all<'a>(state: &'a State, call: &Call<'_>, filters: &[Filter]) -> Ve
     let deleted = call.flag("IncludePlannedDeletion") == Some(true);
     let here = call.arn("secret:");
     let mut rows: Vec<&Secret> = state
-        .secrets
-        .values()
+        .all()
         .filter(|secret| secret.arn.starts_with(&here))
-        .filter(|secret| deleted || secret.deletion.is_none())
+        .filter(|secret| deleted || secret.rare().deletion.is_none())
         .filter(|secret| filters.iter().all(|filter| filter.matches(secret)))
         .collect();
     match call.text("SortBy").unwrap_or("created-date") {
@@ -108,6 +109,7 @@ impl Filter {
             "tag-value" => tags.values().any(|held| held.starts_with(value)),
             "description" => described(secret, value),
             "primary-region" => secret
+                .rare()
                 .primary_region
                 .as_deref()
                 .is_some_and(|region| region.starts_with(value)),

@@ -25,7 +25,7 @@ const BINDING: [&str; 11] = [
 pub(super) fn get(world: &World, call: &Call<'_>) -> Answer {
     let secret = world.secretsmanager.any(call)?;
     let mut answer = named(secret);
-    if let (Some(policy), Some(answer)) = (&secret.policy, answer.as_object_mut()) {
+    if let (Some(policy), Some(answer)) = (&secret.rare().policy, answer.as_object_mut()) {
         answer.insert("ResourcePolicy".to_owned(), json!(policy));
     }
     Ok(answer)
@@ -42,14 +42,14 @@ pub(super) fn put(world: &mut World, call: &Call<'_>) -> Answer {
         ));
     }
     let secret = world.secretsmanager.primary_mut(call)?;
-    secret.policy = Some(policy);
+    secret.rare_mut().policy = Some(policy);
     secret.changed = call.now;
     Ok(named(secret))
 }
 
 pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Answer {
     let secret = world.secretsmanager.primary_mut(call)?;
-    secret.policy = None;
+    secret.rare_mut().policy = None;
     secret.changed = call.now;
     Ok(named(secret))
 }
@@ -131,5 +131,5 @@ fn any_value(values: &Value) -> bool {
 }
 
 fn named(secret: &Secret) -> Value {
-    json!({"ARN": secret.arn, "Name": secret.name})
+    json!({"ARN": *secret.arn, "Name": *secret.name})
 }

@@ -2,12 +2,12 @@
 //!
 //! The steps themselves run in [`crate::rotation`].
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{Running, Secret, State, Version, invalid_parameter, invalid_request};
+use super::{Labels, Running, Secret, State, Version, invalid_parameter, invalid_request};
 use crate::rotation::Rotation;
 use crate::schedule::Schedule;
 use crate::service::{Answer, ApiError, Call};
@@ -28,7 +28,7 @@ pub(super) fn rotate(world: &mut World, call: &Call<'_>) -> Answer {
         }
     }
     let secret = world.secretsmanager.live(call)?;
-    if secret.replica_of.is_some() {
+    if secret.rare().replica_of.is_some() {
         return Err(invalid_request(
             "Operation not permitted on a replica secret. Call must be made in primary secret's region.",
         ));
@@ -47,7 +47,7 @@ pub(super) fn rotate(world: &mut World, call: &Call<'_>) -> Answer {
             "You must specify RotationRules the first time that you configure rotation.",
         ));
     }
-    let arn = secret.arn.clone();
+    let arn = Arc::clone(&secret.arn);
     let lets_in =
         |function: &crate::lambda::Function| function.lets_in(PRINCIPAL, call.account, &arn);
     match world.lambda.function(&function) {
@@ -68,12 +68,12 @@ pub(super) fn rotate(world: &mut World, call: &Call<'_>) -> Answer {
     let token = call.required("ClientRequestToken")?.to_owned();
     let immediately = call.flag("RotateImmediately") != Some(false);
     let secret = world.secretsmanager.primary_mut(call)?;
-    secret.rotation.function = Some(function);
+    secret.rotation.function = Some(function.into());
     secret.rotation.enabled = true;
     secret.changed = call.now;
     if let Some(rules) = rules {
-        secret.rotation.rules = Some(rules.shown(call.now));
-        secret.rotation.schedule = Some(rules.schedule);
+        secret.rotation.rules = Some(Arc::new(rules.shown(call.now)));
+        secret.rotation.schedule = Some(Arc::new(rules.schedule));
         secret.plan_next(call.now);
     } else if secret.rotation.due.is_none() {
         secret.plan_next(call.now);
@@ -87,21 +87,21 @@ pub(super) fn rotate(world: &mut World, call: &Call<'_>) -> Answer {
             "A previous rotation isn't complete. That rotation will be reattempted.",
         ));
     }
-    if let Some(known) = secret.versions.get(&token)
+    if let Some(known) = secret.versions.get(token.as_str())
         && known.value.is_some()
         && unfinished.is_none()
     {
         // The rotation that this token began has ended: asking again changes nothing.
-        return Ok(json!({"ARN": arn, "Name": secret.name, "VersionId": token}));
+        return Ok(json!({"ARN": *arn, "Name": *secret.name, "VersionId": token}));
     }
-    let name = secret.name.clone();
+    let name = Arc::clone(&secret.name);
     start(world, &arn, &token, !immediately);
-    Ok(json!({"ARN": arn, "Name": name, "VersionId": token}))
+    Ok(json!({"ARN": *arn, "Name": *name, "VersionId": token}))
 }
 
 pub(super) fn cancel(world: &mut World, call: &Call<'_>) -> Answer {
     let secret = world.secretsmanager.primary_mut(call)?;
-    let mut answer = json!({"ARN": secret.arn, "Name": secret.name});
+    let mut answer = json!({"ARN": *secret.arn, "Name": *secret.name});
     secret.rotation.enabled = false;
     secret.rotation.due = None;
     secret.changed = call.now;
@@ -116,7 +116,7 @@ pub(super) fn cancel(world: &mut World, call: &Call<'_>) -> Answer {
 /// Begins a rotation: `AWSPENDING` on a version without a value, then the steps, later.
 pub(crate) fn start(world: &mut World, arn: &str, version: &str, test_only: bool) {
     let token = world.ids.uuid();
-    let Some(secret) = world.secretsmanager.secrets.get_mut(arn) else {
+    let Some(secret) = world.secretsmanager.get_mut(arn) else {
         return;
     };
     let Some(function) = secret.rotation.function.clone() else {
@@ -124,10 +124,10 @@ pub(crate) fn start(world: &mut World, arn: &str, version: &str, test_only: bool
     };
     if !secret.versions.contains_key(version) {
         secret.versions.insert(
-            version.to_owned(),
+            version.into(),
             Version {
                 value: None,
-                stages: BTreeSet::new(),
+                stages: Labels::default(),
                 created: secret.changed,
                 accessed: None,
                 key: secret.key.clone(),
@@ -135,13 +135,13 @@ pub(crate) fn start(world: &mut World, arn: &str, version: &str, test_only: bool
         );
     }
     secret.label("AWSPENDING", Some(version));
-    secret.rotation.running = Some(Running {
+    secret.rotation.running = Some(Box::new(Running {
         version: version.to_owned(),
         token: token.clone(),
-    });
+    }));
     world.later.push(Later::Rotate(Rotation {
         secret_arn: arn.to_owned(),
-        function_arn: function,
+        function_arn: function.to_string(),
         version: version.to_owned(),
         token,
         test_only,
@@ -151,9 +151,8 @@ pub(crate) fn start(world: &mut World, arn: &str, version: &str, test_only: bool
 /// When the next rotation is due, in all regions.
 pub(crate) fn next_due(state: &State) -> Option<DateTime<Utc>> {
     state
-        .secrets
-        .values()
-        .filter(|secret| secret.deletion.is_none() && secret.rotation.running.is_none())
+        .all()
+        .filter(|secret| secret.rare().deletion.is_none() && secret.rotation.running.is_none())
         .filter_map(|secret| secret.rotation.due)
         .min()
 }
@@ -161,16 +160,20 @@ pub(crate) fn next_due(state: &State) -> Option<DateTime<Utc>> {
 /// Starts the rotations that are due.
 pub(crate) fn fire(world: &mut World, now: DateTime<Utc>) {
     super::secrets::purge(&mut world.secretsmanager, now);
-    let due: Vec<(String, Option<String>)> = world
+    let due: Vec<(Arc<str>, Option<String>)> = world
         .secretsmanager
-        .secrets
-        .values()
-        .filter(|secret| secret.deletion.is_none() && secret.rotation.running.is_none())
+        .all()
+        .filter(|secret| secret.rare().deletion.is_none() && secret.rotation.running.is_none())
         .filter(|secret| secret.rotation.due.is_some_and(|due| due <= now))
-        .map(|secret| (secret.arn.clone(), secret.unfinished().map(str::to_owned)))
+        .map(|secret| {
+            (
+                Arc::clone(&secret.arn),
+                secret.unfinished().map(str::to_owned),
+            )
+        })
         .collect();
     for (arn, unfinished) in due {
-        if let Some(secret) = world.secretsmanager.secrets.get_mut(&arn) {
+        if let Some(secret) = world.secretsmanager.get_mut(&arn) {
             secret.retry_tomorrow(now);
         }
         let version = unfinished.unwrap_or_else(|| world.ids.uuid());

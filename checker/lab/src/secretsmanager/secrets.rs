@@ -1,12 +1,12 @@
 //! Secrets themselves: made, described, changed, deleted, restored, tagged, replicated.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    Deletion, Replica, Rotation, Secret, SecretValue, Version, invalid_parameter, invalid_request,
+    Deletion, Labels, Replica, Secret, SecretValue, Version, invalid_parameter, invalid_request,
 };
 use crate::service::{Answer, ApiError, Call, timestamp};
 use crate::tagging::Tags;
@@ -21,12 +21,7 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Answer {
     let value = value(call)?;
     let tags = Tags::from_list(call.list("Tags")).map_err(invalid_parameter)?;
     let replicas = replicas(call, "AddReplicaRegions")?;
-    let known = world
-        .secretsmanager
-        .names
-        .get(&(call.region.to_owned(), name.to_owned()))
-        .and_then(|arn| world.secretsmanager.secrets.get(arn));
-    if let Some(known) = known {
+    if let Some(known) = world.secretsmanager.named(call.region, name) {
         return again(known, call, value.as_ref());
     }
     let key = match key(world, call)? {
@@ -43,31 +38,18 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Answer {
         );
     }
     let arn = call.arn(&format!("secret:{name}-{}", world.ids.suffix()));
-    let mut secret = Secret {
-        arn: arn.clone(),
-        name: name.to_owned(),
-        description: call.text("Description").map(str::to_owned),
-        key: key.clone(),
-        tags,
-        versions: BTreeMap::new(),
-        policy: None,
-        rotation: Rotation::default(),
-        created: call.now,
-        changed: call.now,
-        accessed: None,
-        deletion: None,
-        primary_region: (!replicas.is_empty()).then(|| call.region.to_owned()),
-        replicas,
-        replica_of: None,
-    };
+    let mut secret = Secret::new(&arn, name, call.now);
+    secret.description = call.text("Description").map(Box::from);
+    secret.key.clone_from(&key);
+    secret.tags = tags;
     let mut answer = json!({"ARN": arn, "Name": name});
     if let Some(value) = value {
         let token = call.required("ClientRequestToken")?;
         secret.versions.insert(
-            token.to_owned(),
+            token.into(),
             Version {
                 value: Some(value),
-                stages: BTreeSet::from(["AWSCURRENT".to_owned()]),
+                stages: Labels::one("AWSCURRENT"),
                 created: call.now,
                 accessed: None,
                 key,
@@ -77,8 +59,11 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Answer {
             answer.insert("VersionId".to_owned(), json!(token));
         }
     }
-    if let (false, Some(answer)) = (secret.replicas.is_empty(), answer.as_object_mut()) {
-        answer.insert("ReplicationStatus".to_owned(), statuses(&secret.replicas));
+    if let (false, Some(answer)) = (replicas.is_empty(), answer.as_object_mut()) {
+        answer.insert("ReplicationStatus".to_owned(), statuses(&replicas));
+        let rare = secret.rare_mut();
+        rare.primary_region = Some(call.region.to_owned());
+        rare.replicas = replicas;
     }
     world.secretsmanager.insert(call.region, secret);
     Ok(answer)
@@ -87,8 +72,9 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Answer {
 pub(super) fn describe(world: &World, call: &Call<'_>) -> Answer {
     let secret = world.secretsmanager.any(call)?;
     let mut shown = secret.shown("VersionIdsToStages");
-    if !secret.replicas.is_empty() {
-        shown.insert("ReplicationStatus".to_owned(), statuses(&secret.replicas));
+    let replicas = &secret.rare().replicas;
+    if !replicas.is_empty() {
+        shown.insert("ReplicationStatus".to_owned(), statuses(replicas));
     }
     Ok(Value::Object(shown))
 }
@@ -106,7 +92,7 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> Answer {
         .transpose()?;
     let secret = world.secretsmanager.primary_mut(call)?;
     if let Some(token) = &token
-        && secret.versions.contains_key(token)
+        && secret.versions.contains_key(token.as_str())
     {
         return Err(ApiError::new(
             "ResourceExistsException",
@@ -121,17 +107,17 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> Answer {
     if let Some(key) = key {
         for version in secret.versions.values_mut() {
             let staged = ["AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"];
-            if staged.iter().any(|stage| version.stages.contains(*stage)) {
+            if staged.iter().any(|stage| version.stages.contains(stage)) {
                 version.key.clone_from(&key);
             }
         }
         secret.key = key;
     }
     if let Some(description) = call.text("Description") {
-        secret.description = Some(description.to_owned());
+        secret.description = Some(description.into());
     }
     secret.changed = now;
-    let mut answer = json!({"ARN": secret.arn, "Name": secret.name});
+    let mut answer = json!({"ARN": *secret.arn, "Name": *secret.name});
     if let (Some(value), Some(token)) = (value, token) {
         secret.add_version(&token, value, &["AWSCURRENT"], now)?;
         if let Some(answer) = answer.as_object_mut() {
@@ -168,7 +154,7 @@ pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Answer {
     if !force {
         secret.refuse_deleted()?;
     }
-    if !secret.replicas.is_empty() {
+    if !secret.rare().replicas.is_empty() {
         return Err(invalid_request(
             "You can't delete secret that still has replicas. Remove the replicas first.",
         ));
@@ -181,15 +167,15 @@ pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Answer {
             .unwrap_or(call.now)
     };
     let answer = json!({
-        "ARN": secret.arn,
-        "Name": secret.name,
+        "ARN": *secret.arn,
+        "Name": *secret.name,
         "DeletionDate": timestamp(ends),
     });
     if force {
-        let arn = secret.arn.clone();
+        let arn = Arc::clone(&secret.arn);
         world.secretsmanager.remove(&arn);
     } else {
-        secret.deletion = Some(Deletion {
+        secret.rare_mut().deletion = Some(Deletion {
             marked: call.now,
             ends,
         });
@@ -199,11 +185,12 @@ pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Answer {
 
 pub(super) fn restore(world: &mut World, call: &Call<'_>) -> Answer {
     let secret = world.secretsmanager.any_mut(call)?;
-    if secret.deletion.take().is_none() {
+    if secret.rare().deletion.is_none() {
         return Err(invalid_request("Secret is not marked for deletion."));
     }
+    secret.rare_mut().deletion = None;
     secret.changed = call.now;
-    Ok(json!({"ARN": secret.arn, "Name": secret.name}))
+    Ok(json!({"ARN": *secret.arn, "Name": *secret.name}))
 }
 
 pub(super) fn tag(world: &mut World, call: &Call<'_>) -> Answer {
@@ -233,6 +220,7 @@ pub(super) fn replicate(world: &mut World, call: &Call<'_>) -> Answer {
     let secret = world.secretsmanager.primary_mut(call)?;
     for replica in added {
         let known = secret
+            .rare()
             .replicas
             .iter()
             .any(|each| each.region == replica.region);
@@ -242,19 +230,22 @@ pub(super) fn replicate(world: &mut World, call: &Call<'_>) -> Answer {
                 replica.region
             )));
         }
-        secret.replicas.push(replica);
+        secret.rare_mut().replicas.push(replica);
     }
-    secret.primary_region = Some(call.region.to_owned());
-    Ok(json!({"ARN": secret.arn, "ReplicationStatus": statuses(&secret.replicas)}))
+    secret.rare_mut().primary_region = Some(call.region.to_owned());
+    let arn = Arc::clone(&secret.arn);
+    let answer = json!({"ARN": *arn, "ReplicationStatus": statuses(&secret.rare().replicas)});
+    world.secretsmanager.has_replicas(arn);
+    Ok(answer)
 }
 
 /// Final deletions whose time has come.
 pub(crate) fn purge(state: &mut super::State, now: DateTime<Utc>) {
-    let gone: Vec<String> = state
-        .secrets
-        .values()
-        .filter(|secret| secret.deletion.is_some_and(|deletion| deletion.ends <= now))
-        .map(|secret| secret.arn.clone())
+    let over = |deletion: Deletion| deletion.ends <= now;
+    let gone: Vec<Arc<str>> = state
+        .all()
+        .filter(|secret| secret.rare().deletion.is_some_and(over))
+        .map(|secret| Arc::clone(&secret.arn))
         .collect();
     for arn in gone {
         state.remove(&arn);
@@ -270,10 +261,8 @@ pub(super) fn value(call: &Call<'_>) -> Result<Option<SecretValue>, ApiError> {
                 "You can't specify both a binary secret value and a string secret value in the same secret.",
             ));
         }
-        (Some(text), None) => Some((SecretValue::Text(text.to_owned()), text.len())),
-        (None, Some(binary)) => {
-            Some((SecretValue::Binary(binary.to_owned()), binary.len() / 4 * 3))
-        }
+        (Some(text), None) => Some((SecretValue::Text(text.into()), text.len())),
+        (None, Some(binary)) => Some((SecretValue::Binary(binary.into()), binary.len() / 4 * 3)),
         (None, None) => None,
     };
     match value {
@@ -287,7 +276,7 @@ pub(super) fn value(call: &Call<'_>) -> Result<Option<SecretValue>, ApiError> {
 
 /// A second call with the same token and value succeeds; any other is refused.
 fn again(known: &Secret, call: &Call<'_>, value: Option<&SecretValue>) -> Answer {
-    if known.deletion.is_some() {
+    if known.rare().deletion.is_some() {
         return Err(invalid_request(
             "You can't create this secret because a secret with this name is already scheduled for deletion.",
         ));
@@ -299,7 +288,7 @@ fn again(known: &Secret, call: &Call<'_>, value: Option<&SecretValue>) -> Answer
             .get(token)
             .is_some_and(|version| version.value.as_ref() == value);
     if same {
-        return Ok(json!({"ARN": known.arn, "Name": known.name, "VersionId": token}));
+        return Ok(json!({"ARN": *known.arn, "Name": *known.name, "VersionId": token}));
     }
     Err(ApiError::new(
         "ResourceExistsException",
@@ -328,7 +317,7 @@ enum Key {
     /// AWS's own: the empty text, or its alias.
     Aws,
     /// One that exists and is enabled.
-    Given(String),
+    Given(Arc<str>),
 }
 
 fn key(world: &World, call: &Call<'_>) -> Result<Key, ApiError> {
@@ -339,7 +328,7 @@ fn key(world: &World, call: &Call<'_>) -> Result<Key, ApiError> {
         return Ok(Key::Aws);
     }
     if world.kms.usable(call.region, call.account, key) {
-        return Ok(Key::Given(key.to_owned()));
+        return Ok(Key::Given(key.into()));
     }
     Err(ApiError::new(
         "EncryptionFailure",
@@ -359,7 +348,7 @@ fn replicas(call: &Call<'_>, member: &str) -> Result<Vec<Replica>, ApiError> {
         }
         replicas.push(Replica {
             region,
-            key: text("KmsKeyId"),
+            key: text("KmsKeyId").map(Arc::from),
         });
     }
     Ok(replicas)

@@ -1,12 +1,14 @@
 //! Versions: read, put, relabelled, listed.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 
 use super::{
-    LABEL_LIMIT, Secret, SecretValue, Version, day, invalid_parameter, invalid_request, secrets,
+    LABEL_LIMIT, Labels, Secret, SecretValue, Version, day, invalid_parameter, invalid_request,
+    secrets,
 };
 use crate::service::{Answer, ApiError, Call, page, timestamp};
 use crate::world::World;
@@ -18,7 +20,7 @@ pub(super) fn get(world: &mut World, call: &Call<'_>) -> Answer {
     let secret = world.secretsmanager.live(call)?;
     let (id, version) = secret.find(call.text("VersionId"), call.text("VersionStage"))?;
     readable(world, call, version)?;
-    let (arn, id) = (secret.arn.clone(), id.to_owned());
+    let (arn, id) = (Arc::clone(&secret.arn), id.to_owned());
     let answer = shown(secret, &id, version);
     world.secretsmanager.touch(&arn, &id, call.now);
     Ok(answer)
@@ -52,7 +54,7 @@ pub(super) fn get_batch(world: &mut World, call: &Call<'_>) -> Answer {
             .unwrap_or(20);
         let rows = matching
             .into_iter()
-            .map(|secret| json!(secret.arn))
+            .map(|secret| json!(*secret.arn))
             .collect();
         let (rows, next) = page(rows, call.text("NextToken"), size)?;
         token = next;
@@ -111,11 +113,11 @@ pub(super) fn put(world: &mut World, call: &Call<'_>) -> Answer {
     secret.add_version(&id, value, &stages, call.now)?;
     let labels = secret
         .versions
-        .get(&id)
+        .get(id.as_str())
         .map(|version| json!(version.stages))
         .unwrap_or_default();
     Ok(json!({
-        "ARN": secret.arn, "Name": secret.name, "VersionId": id, "VersionStages": labels,
+        "ARN": *secret.arn, "Name": *secret.name, "VersionId": id, "VersionStages": labels,
     }))
 }
 
@@ -179,7 +181,7 @@ pub(super) fn update_stage(world: &mut World, call: &Call<'_>) -> Answer {
     }
     secret.label(&stage, to);
     secret.changed = call.now;
-    Ok(json!({"ARN": secret.arn, "Name": secret.name}))
+    Ok(json!({"ARN": *secret.arn, "Name": *secret.name}))
 }
 
 pub(super) fn list(world: &World, call: &Call<'_>) -> Answer {
@@ -213,7 +215,7 @@ pub(super) fn list(world: &World, call: &Call<'_>) -> Answer {
         .and_then(|size| usize::try_from(size).ok())
         .unwrap_or(100);
     let (rows, next) = page(rows, call.text("NextToken"), size)?;
-    let mut answer = json!({"ARN": secret.arn, "Name": secret.name, "Versions": rows});
+    let mut answer = json!({"ARN": *secret.arn, "Name": *secret.name, "Versions": rows});
     if let (Some(next), Some(answer)) = (next, answer.as_object_mut()) {
         answer.insert("NextToken".to_owned(), json!(next));
     }
@@ -224,7 +226,7 @@ impl super::State {
     /// Notes that a version was read.
     fn touch(&mut self, arn: &str, id: &str, now: DateTime<Utc>) {
         let today = day(now);
-        if let Some(secret) = self.secrets.get_mut(arn) {
+        if let Some(secret) = self.get_mut(arn) {
             secret.accessed = Some(today);
             if let Some(version) = secret.versions.get_mut(id) {
                 version.accessed = Some(today);
@@ -253,7 +255,7 @@ impl Secret {
                         "You provided a VersionStage that is not associated to the provided VersionId.",
                     ));
                 }
-                (id.as_str(), version)
+                (id.as_ref(), version)
             }
             (None, stage) => {
                 let stage = stage.unwrap_or("AWSCURRENT");
@@ -263,7 +265,7 @@ impl Secret {
                     .find(|(_, version)| version.stages.contains(stage));
                 let (id, version) =
                     held.ok_or_else(|| missing(format!("staging label: {stage}")))?;
-                (id.as_str(), version)
+                (id.as_ref(), version)
             }
         };
         if found.1.value.is_none() {
@@ -302,30 +304,28 @@ impl Secret {
         if self.versions.is_empty() {
             stages.insert("AWSCURRENT");
         }
-        let before: Vec<(String, BTreeSet<String>)> = self
+        let before: Vec<(Box<str>, Labels)> = self
             .versions
             .iter()
             .map(|(id, version)| (id.clone(), version.stages.clone()))
             .collect();
         let known = self.versions.get(id).cloned();
-        let key = self.key.clone();
-        let version = self.versions.entry(id.to_owned()).or_insert(Version {
-            value: None,
-            stages: BTreeSet::new(),
+        let stood = known.as_ref();
+        let version = Version {
+            value: Some(value),
+            stages: stood.map(|it| it.stages.clone()).unwrap_or_default(),
             created: now,
-            accessed: None,
-            key: None,
-        });
-        version.value = Some(value);
-        version.created = now;
-        version.key = key;
+            accessed: stood.and_then(|it| it.accessed),
+            key: self.key.clone(),
+        };
+        self.versions.insert(id.into(), version);
         for stage in stages {
             self.label(stage, Some(id));
         }
         if self.labels() > LABEL_LIMIT {
             self.versions.remove(id);
             self.versions
-                .extend(known.map(|version| (id.to_owned(), version)));
+                .extend(known.map(|version| (id.into(), version)));
             for (id, stages) in before {
                 if let Some(version) = self.versions.get_mut(&id) {
                     version.stages = stages;
@@ -354,7 +354,7 @@ impl Secret {
                 self.label("AWSPENDING", None);
             }
             self.versions
-                .retain(|id, version| *id != running.version || version.value.is_some());
+                .retain(|id, version| **id != *running.version || version.value.is_some());
         }
         self.plan_next(now);
     }
@@ -390,8 +390,8 @@ fn readable(world: &World, call: &Call<'_>, version: &Version) -> Result<(), Api
 
 fn shown(secret: &Secret, id: &str, version: &Version) -> Value {
     let mut answer = json!({
-        "ARN": secret.arn,
-        "Name": secret.name,
+        "ARN": *secret.arn,
+        "Name": *secret.name,
         "VersionId": id,
         "VersionStages": version.stages,
         "CreatedDate": timestamp(version.created),
