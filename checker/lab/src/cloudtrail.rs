@@ -38,7 +38,8 @@ pub(crate) struct State {
 /// One record, with what a lookup asks for.
 #[derive(Debug)]
 struct Record {
-    event: Value,
+    /// As text: there may be very many, and only lookups ask for it.
+    event: Box<str>,
     id: String,
     name: String,
     source: String,
@@ -204,7 +205,7 @@ pub(crate) fn record_from(world: &mut World, call: &Call<'_>, answer: &Answer, c
         user: Some(identity::user_name(call.caller)),
         access_key: Some(identity::access_key(call.caller).to_owned()),
         resources,
-        event,
+        event: event.to_string().into(),
     };
     let origin = if read_only {
         Origin::ReadOnlyManagement
@@ -215,6 +216,7 @@ pub(crate) fn record_from(world: &mut World, call: &Call<'_>, answer: &Answer, c
         world,
         call.now,
         record,
+        event,
         "AWS API Call via CloudTrail",
         origin,
     );
@@ -257,12 +259,13 @@ pub(crate) fn record_service_event(world: &mut World, now: DateTime<Utc>, what: 
         user: None,
         access_key: None,
         resources: Vec::new(),
-        event,
+        event: event.to_string().into(),
     };
     finish(
         world,
         now,
         record,
+        event,
         "AWS Service Event via CloudTrail",
         Origin::Other,
     );
@@ -273,6 +276,7 @@ fn finish(
     world: &mut World,
     now: DateTime<Utc>,
     record: Record,
+    event: Value,
     detail_type: &str,
     origin: Origin,
 ) {
@@ -283,15 +287,7 @@ fn finish(
         let id = world.ids.uuid();
         let source = format!("aws.{}", record.source.trim_end_matches(".amazonaws.com"));
         let place = (record.region.as_str(), world.account.as_str());
-        crate::events::envelope(
-            &id,
-            record.time,
-            place,
-            &source,
-            detail_type,
-            &[],
-            record.event.clone(),
-        )
+        crate::events::envelope(&id, record.time, place, &source, detail_type, &[], event)
     });
     world.cloudtrail.keep(record);
     if let Some(envelope) = envelope {

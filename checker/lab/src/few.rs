@@ -222,8 +222,9 @@ mod tests {
                     }
                     Step::Rebuild => {
                         few = few.into_iter().rev().collect();
-                        few.values_mut().for_each(|value| *value = value.wrapping_add(1));
-                        map.values_mut().for_each(|value| *value = value.wrapping_add(1));
+                        for value in few.values_mut().chain(map.values_mut()) {
+                            *value = value.wrapping_add(1);
+                        }
                     }
                 }
                 assert!(few.iter().eq(map.iter()));

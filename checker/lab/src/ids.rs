@@ -83,25 +83,29 @@ struct Sequence(u64);
 impl Sequence {
     fn uuid(&mut self) -> String {
         let variant = self.draw(1, b"89ab");
-        let mut hex = |length| self.draw(length, HEX);
-        format!(
-            "{}-{}-4{}-{variant}{}-{}",
-            hex(8),
-            hex(4),
-            hex(3),
-            hex(3),
-            hex(12)
-        )
+        let mut text = String::with_capacity(36);
+        for (before, length) in [("", 8), ("-", 4), ("-4", 3)] {
+            text.push_str(before);
+            text.push_str(&self.draw(length, HEX));
+        }
+        text.push('-');
+        text.push_str(&variant);
+        for (before, length) in [("", 3), ("-", 12)] {
+            text.push_str(before);
+            text.push_str(&self.draw(length, HEX));
+        }
+        text
     }
 
+    /// Without spare room: there may be very many.
     fn draw(&mut self, length: usize, alphabet: &[u8]) -> String {
-        (0..length)
-            .filter_map(|_| {
-                let size = u64::try_from(alphabet.len()).ok()?;
-                let at = usize::try_from(self.next() % size).ok()?;
-                alphabet.get(at).copied().map(char::from)
-            })
-            .collect()
+        let mut drawn = String::with_capacity(length);
+        drawn.extend((0..length).filter_map(|_| {
+            let size = u64::try_from(alphabet.len()).ok()?;
+            let at = usize::try_from(self.next() % size).ok()?;
+            alphabet.get(at).copied().map(char::from)
+        }));
+        drawn
     }
 
     /// `SplitMix64`, by Sebastiano Vigna (public domain).

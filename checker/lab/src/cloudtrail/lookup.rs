@@ -97,7 +97,7 @@ impl Record {
             "EventTime": timestamp(self.time),
             "EventSource": self.source,
             "Resources": resources,
-            "CloudTrailEvent": self.event.to_string(),
+            "CloudTrailEvent": *self.event,
         });
         if let Some(members) = row.as_object_mut() {
             let optional = [("Username", &self.user), ("AccessKeyId", &self.access_key)];

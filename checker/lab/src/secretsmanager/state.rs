@@ -136,14 +136,11 @@ impl State {
             self.replicated.insert(Arc::clone(&arn));
         }
         self.secrets.insert(Arc::clone(&arn), Box::new(secret));
-        match self.names.get_mut(region) {
-            Some(names) => {
-                names.insert(name, arn);
-            }
-            None => {
-                let names = BTreeMap::from([(name, arn)]);
-                self.names.insert(region.into(), names);
-            }
+        if let Some(names) = self.names.get_mut(region) {
+            names.insert(name, arn);
+        } else {
+            let names = BTreeMap::from([(name, arn)]);
+            self.names.insert(region.into(), names);
         }
     }
 
