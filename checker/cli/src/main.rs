@@ -17,10 +17,6 @@ mod probe;
 mod store;
 mod subject;
 
-/// Facts and findings are many small texts: this takes a third less time than the system's allocator.
-//#[global_allocator]
-//static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> std::process::ExitCode {
     command::main()
 }

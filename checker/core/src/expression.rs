@@ -183,8 +183,13 @@ impl Members {
         Self(members)
     }
 
+    /// The members that are read of a variable; nothing where it is read as a whole, or not at all.
+    pub(crate) fn read(&self, variable: &str) -> Option<&[Key]> {
+        self.0.get(variable)?.as_deref()
+    }
+
     fn of(&self, variable: &str, value: &Value) -> Value {
-        let (Some(Some(names)), Value::Map(map)) = (self.0.get(variable), value) else {
+        let (Some(names), Value::Map(map)) = (self.read(variable), value) else {
             return value.clone();
         };
         types::map(names.iter().filter_map(|name| {

@@ -116,7 +116,7 @@ pub(crate) fn judge_folding(
     accept(&mut run, catalog);
     run.places = places(&run, facts);
     run.run_id = run.id(facts);
-    if many || (fold && run.findings() > MANY_FINDINGS as u64) {
+    if many || (fold && run.findings() > MANY_FINDINGS) {
         return run.folded();
     }
     run

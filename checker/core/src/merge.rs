@@ -197,7 +197,7 @@ fn merge_folding(mut runs: Vec<Run>, fold: bool) -> Result<Run, MergeError> {
         parts,
         places: runs.iter().flat_map(|run| run.places.clone()).collect(),
     };
-    if fold && run.findings() > MANY_FINDINGS as u64 {
+    if fold && run.findings() > MANY_FINDINGS {
         return Ok(run.folded());
     }
     Ok(run)

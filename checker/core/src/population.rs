@@ -7,11 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cel::Value;
+use cel::objects::Key;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{NameDecl, PopulationDecl, Vocabulary};
-use crate::expression::in_parts;
 use crate::expression::types::{Field, Type, Typed};
+use crate::expression::{Members, in_parts};
 use crate::observation::{Facts, Observation, Time, Unseen};
 use crate::shard::Shard;
 
@@ -259,11 +260,26 @@ pub struct Item {
 impl Item {
     /// An item of a typed fact, whose paths start with `variable`.
     pub(crate) fn of<T: Typed>(resource: impl Into<String>, variable: &str, fact: &T) -> Self {
-        let mut unknowns = BTreeMap::new();
-        fact.unknowns(variable, &mut unknowns);
+        Self::only(resource, variable, fact, None)
+    }
+
+    /// The same with no more than the members that somebody reads, where there are many of its kind.
+    pub(crate) fn only<T: Typed>(
+        resource: impl Into<String>,
+        variable: &str,
+        fact: &T,
+        names: Option<&[Key]>,
+    ) -> Self {
+        let (value, unknowns) = if let Some(names) = names {
+            fact.only(variable, names)
+        } else {
+            let mut unknowns = BTreeMap::new();
+            fact.unknowns(variable, &mut unknowns);
+            (fact.value(), unknowns)
+        };
         Self {
             resource: resource.into(),
-            value: fact.value(),
+            value,
             unknowns,
             passes: BTreeSet::new(),
             undecided: BTreeMap::new(),
@@ -548,10 +564,11 @@ impl Noun {
         facts: &'a Facts,
         setting: &'a Setting,
         reads: Reads,
+        members: Members,
     ) -> Result<Population<'a>, Unseen> {
         let gaps = Gaps::of(facts);
         if self == Self::Secrets && gaps.none() {
-            return secret::Secrets::of(facts, setting, reads).map(Population::Secrets);
+            return secret::Secrets::of(facts, setting, reads, members).map(Population::Secrets);
         }
         let mut items = gaps.poison(self, self.items(facts, setting, &reads))?;
         items.sort_by(|left, right| left.resource.cmp(&right.resource));
@@ -563,7 +580,8 @@ impl Noun {
         match self {
             Self::Account => account::items(facts, setting),
             Self::Secrets => {
-                let secrets = secret::Secrets::of(facts, setting, reads.clone())?;
+                let secrets =
+                    secret::Secrets::of(facts, setting, reads.clone(), Members::default())?;
                 Ok(secrets.items(0..secrets.len()))
             }
             Self::Functions => function::items(facts, setting, reads),

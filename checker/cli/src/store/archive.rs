@@ -78,9 +78,9 @@ pub(crate) struct Recorded {
 /// The run that the next one follows.
 #[derive(Debug)]
 struct Head {
+    folder: PathBuf,
     manifest: Manifest,
     digest: String,
-    earlier: Vec<Run>,
 }
 
 impl Archive {
@@ -131,7 +131,7 @@ impl Archive {
                 manifest: head.digest.clone(),
             }),
         };
-        let earlier = head.map(|head| head.earlier).unwrap_or_default();
+        let earlier = head.map_or_else(Vec::new, |head| earlier(&head.folder));
         let contents = Contents {
             sources: recording.sources,
             facts: recording.facts,
@@ -164,9 +164,10 @@ impl Archive {
         let sealed = written.map_err(|error| {
             // A full disk is the likely reason: what is there of the run must not keep it full.
             drop(fs::remove_dir_all(&temporary));
-            match error {
-                SealError::Write(error) => broken("write the run into", error),
-                error => failed(error),
+            if let SealError::Write(error) = error {
+                broken("write the run into", error)
+            } else {
+                failed(error)
             }
         })?;
         self.point_latest(&run.run_id)
@@ -258,7 +259,7 @@ impl Head {
         let bytes = fs::read(path).map_err(|error| wrong(&format!("can't be read: {error}")))?;
         let manifest = Manifest::read(&bytes).map_err(|error| wrong(&error))?;
         Ok(Self {
-            earlier: earlier(path.parent().unwrap_or(Path::new("."))),
+            folder: path.parent().unwrap_or(Path::new(".")).to_owned(),
             digest: digest(&bytes),
             manifest,
         })

@@ -147,6 +147,14 @@ pub trait Typed {
         Some(self.value())
     }
 
+    /// Its value with no more than some of its members, and what of them could not be found out.
+    fn only(&self, path: &str, names: &[Key]) -> (Value, BTreeMap<String, String>) {
+        let _ = names;
+        let mut unknowns = BTreeMap::new();
+        self.unknowns(path, &mut unknowns);
+        (self.value(), unknowns)
+    }
+
     /// Adds what could not be found out below `path`, each with its reason.
     fn unknowns(&self, path: &str, into: &mut BTreeMap<String, String>) {
         let (_, _) = (path, into);
@@ -430,6 +438,31 @@ macro_rules! facts {
                 $crate::expression::types::map(
                     NAMES.iter().zip(known).filter_map(|(name, value)| Some((name.clone(), value?))),
                 )
+            }
+
+            fn only(
+                &self,
+                path: &str,
+                names: &[::cel::objects::Key],
+            ) -> (::cel::Value, ::std::collections::BTreeMap<String, String>) {
+                use $crate::expression::types::Typed;
+                let mut unknowns = ::std::collections::BTreeMap::new();
+                let entries = names.iter().filter_map(|name| {
+                    let ::cel::objects::Key::String(text) = name else {
+                        return None;
+                    };
+                    let value = match text.as_str() {
+                        $(stringify!($field) => {
+                            let path = format!("{path}.{}", stringify!($field));
+                            Typed::unknowns(&self.$field, &path, &mut unknowns);
+                            Typed::known(&self.$field)?
+                        })*
+                        _ => return None,
+                    };
+                    Some((name.clone(), value))
+                });
+                let value = $crate::expression::types::map(entries);
+                (value, unknowns)
             }
 
             fn unknowns(&self, path: &str, into: &mut ::std::collections::BTreeMap<String, String>) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::look::{Ground, Look, Tally, paths};
 use super::{common, nowhere};
 use crate::control::{Catalog, Check};
+use crate::expression::{Members, Path};
 use crate::observation::{Facts, Observation, Unseen};
 use crate::population::{Item, Noun, Population, Reads, Setting};
 use crate::run::Finding;
@@ -32,7 +33,7 @@ struct Kind<'a> {
 impl<'a> Populations<'a> {
     /// Those of all inspections.
     pub(crate) fn new(catalog: &'a Catalog, facts: &'a Facts, setting: &'a Setting) -> Self {
-        let mut looks: BTreeMap<Noun, (Vec<Look<'_>>, Vec<String>)> = BTreeMap::new();
+        let mut looks: BTreeMap<Noun, (Vec<Look<'_>>, Vec<&Path>)> = BTreeMap::new();
         for (number, control) in catalog.controls.iter().enumerate() {
             for (check, inspect) in control.checks.iter().enumerate() {
                 let Check::Inspect(inspect) = inspect else {
@@ -43,15 +44,16 @@ impl<'a> Populations<'a> {
                 };
                 let (looks, reads) = looks.entry(noun).or_default();
                 looks.push(Look::new((number, check), control, inspect));
-                reads.extend(paths(inspect).map(ToString::to_string));
+                reads.extend(paths(inspect));
             }
         }
         let nowhere = nowhere(facts);
         let kinds = looks.into_iter().map(|(noun, (looks, reads))| {
-            let reads: Reads = reads.into_iter().collect();
+            let members = Members::of_paths(reads.iter().copied());
+            let reads: Reads = reads.into_iter().map(ToString::to_string).collect();
             let population = match &nowhere {
                 Some(unseen) => Err(unseen.clone()),
-                None => noun.population(facts, setting, reads),
+                None => noun.population(facts, setting, reads, members),
             };
             (noun, Kind { population, looks })
         });
@@ -63,15 +65,13 @@ impl<'a> Populations<'a> {
     }
 
     /// How many findings there may be: rules times members.
-    pub(super) fn size(&self) -> usize {
-        self.kinds
-            .values()
-            .map(|kind| {
-                let members = kind.population.as_ref().map_or(0, Population::len);
-                let rules: usize = kind.looks.iter().map(Look::rules).sum();
-                members.saturating_mul(rules)
-            })
-            .fold(0, usize::saturating_add)
+    pub(super) fn size(&self) -> u64 {
+        let sizes = self.kinds.values().map(|kind| {
+            let members = kind.population.as_ref().map_or(0, Population::len);
+            let rules: usize = kind.looks.iter().map(Look::rules).sum();
+            u64::try_from(members.saturating_mul(rules)).unwrap_or(u64::MAX)
+        });
+        sizes.fold(0, u64::saturating_add)
     }
 
     /// All questions that the inspections need answered, as far as they can be known yet.

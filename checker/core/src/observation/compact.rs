@@ -55,7 +55,10 @@ impl<'de> Deserialize<'de> for Tags {
 
 /// Staging labels by version id, in the order of the ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct VersionStages(Box<[(Box<str>, Box<[Box<str>]>)]>);
+pub struct VersionStages(Box<[(Box<str>, Labels)]>);
+
+/// The staging labels of one version.
+type Labels = Box<[Box<str>]>;
 
 impl VersionStages {
     /// Every version with its labels.

@@ -7,8 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use cel::objects::Key as Name;
+
 use super::{Item, Organisation, Reads, Setting, mismatch, resource_policy};
 use crate::duration::Duration;
+use crate::expression::Members;
 use crate::expression::types::Known;
 use crate::observation::answer::{Key, KeyAlias, ListedSecret};
 use crate::observation::{Answer, Facts, Observation, Time, Unseen};
@@ -134,11 +137,18 @@ pub(crate) struct Secrets<'a> {
     sources: Sources<'a>,
     listed: Vec<&'a ListedSecret>,
     reads: Reads,
+    /// What rules read of a secret: nothing else is put together.
+    members: Members,
 }
 
 impl<'a> Secrets<'a> {
     /// Those of the list, if there is one.
-    pub(super) fn of(facts: &'a Facts, setting: &'a Setting, reads: Reads) -> Result<Self, Unseen> {
+    pub(super) fn of(
+        facts: &'a Facts,
+        setting: &'a Setting,
+        reads: Reads,
+        members: Members,
+    ) -> Result<Self, Unseen> {
         let sources = Sources::new(facts, setting)?;
         let mut listed: Vec<&ListedSecret> = sources.listed.iter().collect();
         listed.sort_by(|one, other| one.arn.cmp(&other.arn));
@@ -146,6 +156,7 @@ impl<'a> Secrets<'a> {
             sources,
             listed,
             reads,
+            members,
         })
     }
 
@@ -157,9 +168,10 @@ impl<'a> Secrets<'a> {
     /// Some of them.
     pub(super) fn items(&self, range: Range<usize>) -> Vec<Item> {
         let listed = self.listed.get(range).unwrap_or_default();
+        let names = self.members.read("secret");
         listed
             .iter()
-            .map(|secret| item(secret, &self.sources, &self.reads))
+            .map(|secret| item(secret, &self.sources, &self.reads, names))
             .collect()
     }
 }
@@ -248,9 +260,14 @@ fn scheduled(listed: &ListedSecret) -> (Result<Schedule, ScheduleError>, Option<
     (Schedule::new(days, expression, duration), text)
 }
 
-fn item(listed: &ListedSecret, sources: &Sources<'_>, reads: &Reads) -> Item {
+fn item(
+    listed: &ListedSecret,
+    sources: &Sources<'_>,
+    reads: &Reads,
+    names: Option<&[Name]>,
+) -> Item {
     let fact = view(listed, sources);
-    let mut item = Item::of(listed.arn.clone(), "secret", &fact);
+    let mut item = Item::only(listed.arn.clone(), "secret", &fact, names);
     let organisation = &sources.setting.organisation;
     for (name, holds) in [
         ("managed", is_managed(listed, organisation)),
