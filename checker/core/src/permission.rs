@@ -33,8 +33,6 @@ pub struct Permissions {
     reads: BTreeSet<&'static str>,
     /// Allowed on one resource.
     exact: BTreeMap<String, BTreeSet<&'static str>>,
-    /// ARNs of secrets that get a value, which Secrets Manager encrypts in the writer's name.
-    written: BTreeSet<String>,
     region: String,
 }
 
@@ -73,13 +71,7 @@ impl Permissions {
             Holder::Caller => Some(Actor::Caller),
             Holder::Checker => Some(Actor::Checker),
         };
-        let mut written = BTreeSet::new();
         for step in plan.steps() {
-            if Some(&step.actor) == actor.as_ref()
-                && step.operation == "secretsmanager:PutSecretValue"
-            {
-                written.insert(step.resource.clone());
-            }
             if Some(&step.actor) == actor.as_ref() && !reads.contains(step.operation) {
                 let resource = &step.resource;
                 exact
@@ -98,7 +90,6 @@ impl Permissions {
         Self {
             reads,
             exact,
-            written,
             region: setting.region.clone(),
         }
     }
@@ -124,7 +115,13 @@ impl Permissions {
                 "Resource": resources,
             }));
         }
-        if !self.written.is_empty() {
+        // Secrets Manager encrypts what it is given in the writer's name.
+        let given = self
+            .exact
+            .iter()
+            .filter(|(_, actions)| actions.contains("secretsmanager:PutSecretValue"));
+        let written: Vec<&String> = given.map(|(secret, _)| secret).collect();
+        if !written.is_empty() {
             // The key may be any; what it decrypts may not.
             statements.push(json!({
                 "Sid": "EncryptThroughSecretsManager",
@@ -133,7 +130,7 @@ impl Permissions {
                 "Resource": "*",
                 "Condition": {
                     "StringEquals": {"kms:ViaService": format!("secretsmanager.{}.amazonaws.com", self.region)},
-                    "ArnLike": {"kms:EncryptionContext:SecretARN": self.written},
+                    "ArnLike": {"kms:EncryptionContext:SecretARN": written},
                 },
             }));
         }

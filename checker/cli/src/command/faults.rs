@@ -61,7 +61,7 @@ pub(super) struct Arguments {
     /// Keeps what was found in this file, and leaves out what it holds already.
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
-    /// How many faults are tried at the same time; as many as there are cores without it.
+    /// How many faults are tried at the same time; two for each core without it.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// Only lists the faults.
@@ -81,7 +81,8 @@ pub(super) fn faults(arguments: &Arguments, console: Console) -> Result<u8, Fail
     let catalog = Catalog::of(controls::load(&arguments.controls, &arguments.stage, &[])?.controls);
     let remarks = Remarks::read(&arguments.remarks)?;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let jobs = arguments.jobs.unwrap_or(cores).max(1);
+    // A trial waits about half of its time: for functions, and for what they were told.
+    let jobs = arguments.jobs.unwrap_or(2 * cores).max(1);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(jobs.min(cores).max(2))
         .enable_all()
