@@ -4,36 +4,44 @@
 //! with the usual members that its row does not name. Members of members are named by dotted paths. A member is usual
 //! when more than half of the rows have it, so that one list has one text. Read back, the list is what it was.
 
+use std::collections::BTreeMap;
+
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-/// The list in short; as it is where its rows are not alike.
-pub(crate) fn fold(rows: Vec<Value>) -> Value {
-    let mut columns = Vec::new();
-    if !alike(&rows.iter().collect::<Vec<_>>()) {
-        return Value::Array(rows);
-    }
-    split(String::new(), rows.iter().collect(), &mut columns);
-    let mut usual = Map::new();
-    let mut short: Vec<Map<String, Value>> = vec![Map::new(); rows.len()];
-    for (path, values) in columns {
-        let common = majority(&values);
-        for (row, value) in short.iter_mut().zip(&values) {
-            if common != Some(*value) {
-                row.insert(path.clone(), (*value).clone());
+/// The list in short; as it is where its rows are not alike. It is written straight from the rows.
+pub(crate) struct Short<'a>(pub(crate) &'a [Value]);
+
+impl Serialize for Short<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let rows: Vec<&Value> = self.0.iter().collect();
+        if !alike(&rows) {
+            return self.0.serialize(serializer);
+        }
+        let mut columns = Vec::new();
+        split(String::new(), rows, &mut columns);
+        let mut usual: Members<'_> = BTreeMap::new();
+        let mut short: Vec<Members<'_>> = vec![BTreeMap::new(); self.0.len()];
+        for (path, values) in &columns {
+            let common = majority(values);
+            for (row, value) in short.iter_mut().zip(values) {
+                if common != Some(*value) {
+                    row.insert(path, value);
+                }
+            }
+            if let Some(common) = common {
+                usual.insert(path, common);
             }
         }
-        if let Some(common) = common {
-            usual.insert(path, common.clone());
-        }
+        let mut table = serializer.serialize_struct("Table", 2)?;
+        table.serialize_field("rows", &short)?;
+        table.serialize_field("usual", &usual)?;
+        table.end()
     }
-    let mut table = Map::new();
-    table.insert("usual".to_owned(), Value::Object(usual));
-    table.insert(
-        "rows".to_owned(),
-        short.into_iter().map(Value::Object).collect(),
-    );
-    Value::Object(table)
 }
+
+type Members<'a> = BTreeMap<&'a str, &'a Value>;
 
 /// The list that was written short.
 pub(crate) fn unfold(value: Value) -> Result<Vec<Value>, &'static str> {
@@ -193,7 +201,7 @@ pub(crate) mod list {
     impl<T: Serialize> Serialize for Part<'_, T> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             let rows: Result<Vec<Value>, _> = self.0.iter().map(serde_json::to_value).collect();
-            super::fold(rows.map_err(S::Error::custom)?).serialize(serializer)
+            super::Short(&rows.map_err(S::Error::custom)?).serialize(serializer)
         }
     }
 
@@ -283,11 +291,15 @@ mod tests {
 
     use super::*;
 
+    fn fold(rows: &[Value]) -> Value {
+        serde_json::to_value(Short(rows)).unwrap()
+    }
+
     #[test]
     fn a_member_without_a_name_can_stand_in_no_path() {
         let rows = vec![json!({"": {"": null}}), json!({"a": {"": 1}})];
         for row in rows {
-            assert_eq!(unfold(fold(vec![row.clone()])).unwrap(), [row]);
+            assert_eq!(unfold(fold(std::slice::from_ref(&row))).unwrap(), [row]);
         }
     }
 
@@ -298,7 +310,7 @@ mod tests {
             json!({"n": 2, "tags": {"a": "x", "b": null}, "empty": {}}),
             json!({"n": 3, "tags": {"a": "y", "b": null}, "empty": {}}),
         ];
-        let table = fold(rows.clone());
+        let table = fold(&rows);
         assert_eq!(
             table,
             json!({"usual": {"tags.a": "x", "tags.b": null, "empty": {}},
@@ -367,7 +379,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_list_comes_back_as_it_was(rows in proptest::collection::vec(any_value(), 0..6)) {
-            prop_assert_eq!(unfold(fold(rows.clone())).unwrap(), rows);
+            prop_assert_eq!(unfold(fold(&rows)).unwrap(), rows);
         }
     }
 }

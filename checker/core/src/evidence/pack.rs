@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::manifest::digest;
+use crate::json::canonical;
 use crate::observation::{Facts, Observed, Recorded};
 use crate::run::Run;
-use crate::table;
+use crate::table::{self, Short};
 
 /// Up to so many answers to the same question are files of their own.
 const ALONE: usize = 100;
@@ -56,11 +57,12 @@ impl Files {
     }
 
     fn pack(&mut self, records: &[&Recorded]) {
-        let rows = records
+        let rows: Vec<Value> = records
             .iter()
             .map(|record| serde_json::from_str(&record.text).unwrap_or_default())
             .collect();
-        let text = json!({"records": table::fold(rows)}).to_string();
+        let packed = BTreeMap::from([("records", Short(&rows))]);
+        let text = canonical(&packed).unwrap_or_default();
         let file = digest(text.as_bytes());
         for record in records {
             self.packed.insert(record.digest.clone(), file.clone());

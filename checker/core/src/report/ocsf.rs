@@ -3,23 +3,53 @@
 //! An Inconclusive finding has the status Warning, which OCSF defines as "did not yield a result due to missing
 //! information". A waived one still fails, and is marked as suppressed.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::html::mark::is_digest;
 use super::identity::identity;
-use crate::run::{ControlRun, Finding, Run, Target};
+use crate::run::{ControlRun, Finding, Run};
 use crate::verdict::Verdict;
 
 /// The text: a line a finding.
 pub(super) fn render(run: &Run) -> Result<String, serde_json::Error> {
-    let mut text = String::new();
+    let mut text = Vec::new();
     for control in &run.controls {
+        let common = Common::of(run, control);
         for finding in &control.findings {
-            text.push_str(&serde_json::to_string(&event(run, control, finding))?);
-            text.push('\n');
+            serde_json::to_writer(&mut text, &event(run, control, &common, finding))?;
+            text.push(b'\n');
         }
     }
-    Ok(text)
+    // What serde_json writes is UTF-8.
+    Ok(String::from_utf8(text).unwrap_or_default())
+}
+
+/// What all findings of a control have alike.
+struct Common<'a> {
+    labels: [String; 5],
+    requirements: Vec<&'a str>,
+    standards: Vec<&'a str>,
+}
+
+impl<'a> Common<'a> {
+    fn of(run: &Run, control: &'a ControlRun) -> Self {
+        Self {
+            labels: [
+                format!("target:{}", run.target.word()),
+                format!("stage:{}", run.stage),
+                format!("account:{}", run.account),
+                format!("region:{}", run.region),
+                format!("control-sha256:{}", control.digest),
+            ],
+            requirements: control
+                .mapping
+                .values()
+                .flatten()
+                .map(String::as_str)
+                .collect(),
+            standards: control.mapping.keys().map(String::as_str).collect(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -55,10 +85,10 @@ struct Compliance<'a> {
     control: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     control_parameters: Vec<NameValue<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    requirements: Vec<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    standards: Vec<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    requirements: &'a [&'a str],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    standards: &'a [&'a str],
     status: &'static str,
     status_details: &'a [String],
     status_id: u8,
@@ -85,10 +115,19 @@ struct FindingInfo<'a> {
 #[derive(Serialize)]
 struct Metadata<'a> {
     correlation_uid: &'a str,
-    labels: Vec<String>,
+    labels: (&'a str, &'a str, &'a str, &'a str, RuleLabel<'a>, &'a str),
     product: Product<'a>,
     uid: String,
     version: &'static str,
+}
+
+/// Where the rule stands.
+struct RuleLabel<'a>(&'a str);
+
+impl Serialize for RuleLabel<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("rule:{}", self.0))
+    }
 }
 
 #[derive(Serialize)]
@@ -116,10 +155,15 @@ struct Owner<'a> {
     name: &'a str,
 }
 
-fn event<'a>(run: &'a Run, control: &'a ControlRun, finding: &'a Finding) -> Event<'a> {
+fn event<'a>(
+    run: &'a Run,
+    control: &'a ControlRun,
+    common: &'a Common<'a>,
+    finding: &'a Finding,
+) -> Event<'a> {
     let uid = identity(&[
         "finding",
-        target(run.target),
+        run.target.word(),
         &run.account,
         &run.region,
         &run.stage,
@@ -127,6 +171,7 @@ fn event<'a>(run: &'a Run, control: &'a ControlRun, finding: &'a Finding) -> Eve
         &finding.assertion,
         &finding.resource,
     ]);
+    let [target, stage, account, region, sha256] = common.labels.each_ref().map(String::as_str);
     let (severity_id, severity) = severity(control, finding.verdict);
     let (status_id, status) = match finding.verdict {
         Verdict::Fail | Verdict::Inconclusive => (Some(1), Some("New")),
@@ -141,7 +186,7 @@ fn event<'a>(run: &'a Run, control: &'a ControlRun, finding: &'a Finding) -> Eve
         category_uid: 2,
         class_name: "Compliance Finding",
         class_uid: 2003,
-        compliance: compliance(control, finding),
+        compliance: compliance(control, common, finding),
         count: finding.count,
         finding_info: FindingInfo {
             created_time: run.started.timestamp_millis(),
@@ -160,14 +205,14 @@ fn event<'a>(run: &'a Run, control: &'a ControlRun, finding: &'a Finding) -> Eve
         message: &finding.says,
         metadata: Metadata {
             correlation_uid: &run.run_id,
-            labels: vec![
-                format!("target:{}", target(run.target)),
-                format!("stage:{}", run.stage),
-                format!("account:{}", run.account),
-                format!("region:{}", run.region),
-                format!("rule:{}", finding.source),
-                format!("control-sha256:{}", control.digest),
-            ],
+            labels: (
+                target,
+                stage,
+                account,
+                region,
+                RuleLabel(&finding.source),
+                sha256,
+            ),
             product: Product {
                 name: "checker",
                 vendor_name: "checker",
@@ -196,7 +241,11 @@ fn event<'a>(run: &'a Run, control: &'a ControlRun, finding: &'a Finding) -> Eve
     }
 }
 
-fn compliance<'a>(control: &'a ControlRun, finding: &'a Finding) -> Compliance<'a> {
+fn compliance<'a>(
+    control: &'a ControlRun,
+    common: &'a Common<'a>,
+    finding: &'a Finding,
+) -> Compliance<'a> {
     let (status_id, status) = match finding.verdict {
         Verdict::Pass => (1, "Pass"),
         Verdict::Inconclusive => (2, "Warning"),
@@ -213,13 +262,8 @@ fn compliance<'a>(control: &'a ControlRun, finding: &'a Finding) -> Compliance<'
             .filter(|_| !passed)
             .map(|(name, value)| NameValue { name, value })
             .collect(),
-        requirements: control
-            .mapping
-            .values()
-            .flatten()
-            .map(String::as_str)
-            .collect(),
-        standards: control.mapping.keys().map(String::as_str).collect(),
+        requirements: &common.requirements,
+        standards: &common.standards,
         status,
         status_details: &finding.because,
         status_id,
@@ -236,13 +280,5 @@ fn severity(control: &ControlRun, verdict: Verdict) -> (u8, &'static str) {
             "critical" => (5, "Critical"),
             _ => (0, "Unknown"),
         },
-    }
-}
-
-fn target(target: Target) -> &'static str {
-    match target {
-        Target::Lab => "lab",
-        Target::Aws => "aws",
-        Target::Plan => "plan",
     }
 }
