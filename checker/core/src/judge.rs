@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::accept::accept;
 use crate::access::Everyone;
-use crate::control::{AccessRule, Catalog, Check, Control, Iam, Rule};
+use crate::control::{AccessRule, Catalog, Check, Control, Iam, Inspect, Rule};
 use crate::expression::types::Typed as _;
 use crate::expression::{Bindings, Expression, with_deep_stack};
 use crate::observation::{Answer, Facts, Observation, Time, Unseen};
@@ -164,9 +164,11 @@ impl Bench<'_> {
         let (mut findings, mut paths) = (Vec::new(), Vec::new());
         for (check, asked) in control.checks.iter().enumerate() {
             match asked {
-                Check::Inspect(_) => {
-                    findings.extend(self.inspected.remove(&(number, check)).unwrap_or_default());
-                }
+                Check::Inspect(inspect) => match self.inspected.remove(&(number, check)) {
+                    Some(found) => findings.extend(found),
+                    // The catalogue knows no such population, or it was never put together: nothing was seen of it.
+                    None => findings.push(unseen(inspect)),
+                },
                 // What is judged once is judged in the first shard.
                 Check::Iam(_) | Check::Probe(_) if !self.setting.judges_once() => {}
                 Check::Iam(iam) => {
@@ -234,6 +236,16 @@ impl Bench<'_> {
         };
         (iam.rules.iter().map(inconclusive).collect(), Vec::new())
     }
+}
+
+/// What is said of an inspection that looked at nothing.
+fn unseen(inspect: &Inspect) -> Finding {
+    let name = &inspect.population.of;
+    let source = inspect.source.to_string();
+    let says = format!("{name} could not be listed");
+    let because = vec!["the population was never put together".to_owned()];
+    let verdict = Verdict::Inconclusive;
+    Finding::new((&inspect.id, &source), name, verdict, says, because)
 }
 
 /// The verdict of one rule on one item, with its reasons.

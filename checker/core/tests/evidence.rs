@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::LazyLock;
 
-use checker_core::control::{Choices, SourceFile, Sources};
+use checker_core::control::{Check, Choices, SourceFile, Sources};
 use checker_core::evidence::attestation::signed_root;
 use checker_core::evidence::bundle::{Contents, Position, seal};
 use checker_core::evidence::chain::{Chain, Outside, Placed, check, trends};
@@ -29,6 +29,7 @@ use checker_core::judge::{About, judge};
 use checker_core::observation::{Facts, Observed, Outcome, Time};
 use checker_core::population::{Organisation, Setting, vocabulary};
 use checker_core::run::{Run, Target};
+use checker_core::verdict::Verdict;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -110,6 +111,42 @@ fn run_of(sources: &Sources, facts: &Facts) -> Run {
     };
     let catalog = sources.catalog(&vocabulary(), &choices, &[]).unwrap();
     judge(&catalog, facts, &judged.setting, judged.about)
+}
+
+#[test]
+fn a_population_that_nobody_put_together_never_passes() {
+    let judged = judged();
+    let choices = Choices {
+        stage: RECORDING.stage.clone(),
+        ..Choices::default()
+    };
+    let mut catalog = sources("").catalog(&vocabulary(), &choices, &[]).unwrap();
+    for check in catalog
+        .controls
+        .iter_mut()
+        .flat_map(|control| &mut control.checks)
+    {
+        if let Check::Inspect(inspect) = check {
+            inspect.population.of = "ghosts".to_owned();
+        }
+    }
+    let run = judge(
+        &catalog,
+        &facts(&RECORDING.facts),
+        &judged.setting,
+        judged.about,
+    );
+    let about_ghosts: Vec<_> = run
+        .controls
+        .iter()
+        .flat_map(|control| &control.findings)
+        .filter(|finding| finding.resource == "ghosts")
+        .collect();
+    assert!(!about_ghosts.is_empty());
+    for finding in about_ghosts {
+        assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:?}");
+    }
+    assert_ne!(run.verdict, Verdict::Pass);
 }
 
 fn facts(observed: &[Observed]) -> Facts {
