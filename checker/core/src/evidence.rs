@@ -17,7 +17,7 @@ pub mod signature;
 pub mod signers;
 pub mod verify;
 
-pub use bundle::{Bundle, Contents, Position, rendered};
+pub use bundle::{Bundle, Contents, Position, Store, rendered};
 pub use manifest::{Judged, Manifest};
 pub use signature::{Key, NAMESPACE};
 pub use signers::AllowedSigners;

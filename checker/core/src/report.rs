@@ -1,6 +1,7 @@
 //! Formats of a run, one file each. A report is a pure function of the run and of the runs before it.
 //!
-//! In: a [`Run`] and earlier runs of the same subject. Out: names and texts. Writing them is the caller's part.
+//! In: a [`Run`] and earlier runs of the same subject. Out: what each report writes to wherever the caller keeps it. The long
+//! ones are written finding by finding, so that no memory has to hold their text.
 
 mod faults;
 mod html;
@@ -14,67 +15,64 @@ mod oscal;
 mod period;
 #[cfg(test)]
 mod sample;
-pub(crate) mod sarif;
+mod sarif;
 #[cfg(test)]
 mod tests;
 
 pub use faults::faults;
 pub use index::{Recorded, index};
 
+use std::io::{self, Write};
+
 use crate::run::Run;
 
-/// One file of a run's folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReportFile {
-    /// Its name in the folder.
-    pub name: &'static str,
-    /// Its text.
-    pub text: String,
-}
+/// Writes one file that follows from a run and the runs before it. Those may be in any order; the ones of another target,
+/// account, region or stage are left out.
+pub type Render = fn(&Run, &[Run], &mut dyn Write) -> Result<(), ReportError>;
 
-/// A report that could not be rendered.
+/// A report that could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
+    /// Its content could not be put into its format.
+    #[error("render a report: {0}")]
+    Json(serde_json::Error),
     /// `JUnit`.
     #[error("render `junit.xml`: {0}")]
     Junit(#[from] junit::JunitError),
-    /// One of the JSON formats.
-    #[error("render `{name}`: {source}")]
-    Json {
-        /// The file.
-        name: &'static str,
-        /// Why.
-        source: serde_json::Error,
-    },
+    /// It had nowhere to go.
+    #[error("write a report: {0}")]
+    Write(#[from] io::Error),
+}
+
+impl From<serde_json::Error> for ReportError {
+    fn from(error: serde_json::Error) -> Self {
+        if error.is_io() {
+            Self::Write(error.into())
+        } else {
+            Self::Json(error)
+        }
+    }
 }
 
 /// The page for people.
 pub const HTML: &str = "report.html";
 /// The summary for the page of a CI job.
 pub const SUMMARY: &str = "summary.md";
-const JUNIT: &str = "junit.xml";
-const OSCAL: &str = "oscal-assessment-results.json";
-const OCSF: &str = "ocsf.jsonl";
-const SARIF: &str = "gate.sarif";
 
-/// Every report of a run, one after the other: each is rendered when it is asked for. `earlier` are the runs before it, in
-/// any order; those of another target, account, region or stage are left out.
-pub fn files<'a>(
-    run: &'a Run,
-    earlier: &'a [Run],
-) -> impl Iterator<Item = Result<ReportFile, ReportError>> + 'a {
-    [JUNIT, HTML, SUMMARY, OSCAL, OCSF, SARIF]
-        .into_iter()
-        .map(move |name| {
-            let json = |source| ReportError::Json { name, source };
-            let text = match name {
-                JUNIT => junit::render(run)?,
-                HTML => html::render(run, earlier),
-                SUMMARY => markdown::render(run, earlier),
-                OSCAL => oscal::render(run).map_err(json)?,
-                OCSF => ocsf::render(run).map_err(json)?,
-                _ => sarif::render(run).map_err(json)?,
-            };
-            Ok(ReportFile { name, text })
-        })
-}
+/// Every report by its name.
+pub const REPORTS: [(&str, Render); 6] = [
+    ("junit.xml", |run, _, out| {
+        Ok(out.write_all(junit::render(run)?.as_bytes())?)
+    }),
+    (HTML, |run, earlier, out| {
+        Ok(out.write_all(html::render(run, earlier).as_bytes())?)
+    }),
+    (SUMMARY, |run, earlier, out| {
+        Ok(out.write_all(markdown::render(run, earlier).as_bytes())?)
+    }),
+    ("oscal-assessment-results.json", |run, _, out| {
+        oscal::write(run, out)
+    }),
+    ("ocsf.jsonl", |run, _, out| ocsf::write(run, out)),
+    ("gate.sarif", |run, _, out| sarif::write(run, out)),
+];

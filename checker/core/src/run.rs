@@ -4,6 +4,7 @@
 //! facts gives the same bytes.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -404,9 +405,9 @@ impl Run {
         self
     }
 
-    /// The text of `run.json`: one finding a line.
-    pub fn to_json(&self) -> Result<String, serde_json::Error> {
-        json::lines(self, FINDINGS_LEVEL)
+    /// Writes `run.json`: one finding a line.
+    pub fn write_json(&self, out: &mut dyn Write) -> Result<(), serde_json::Error> {
+        json::lines(self, FINDINGS_LEVEL, out)
     }
 }
 

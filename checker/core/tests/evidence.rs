@@ -186,11 +186,7 @@ fn sealed(sources: &Sources, observed: &[Observed], key: &Key, after: Option<&Se
         }),
     };
     let mut bundle = Bundle::new();
-    let sealed = seal(contents, position, key, &mut |path, bytes| {
-        bundle.insert(path.to_owned(), bytes.to_vec());
-        Ok(())
-    })
-    .unwrap();
+    let sealed = seal(contents, position, key, &mut bundle).unwrap();
     Sealed {
         bundle,
         sequence: sealed.manifest.sequence,
@@ -240,10 +236,9 @@ fn an_untouched_run_holds_and_leads_to_the_same_run() {
     assert_eq!(found.problems, []);
     assert_eq!(found.digest, SEALED.digest);
     let run = found.run.unwrap();
-    assert_eq!(
-        run.to_json().unwrap().into_bytes(),
-        SEALED.bundle["run.json"]
-    );
+    let mut text = Vec::new();
+    run.write_json(&mut text).unwrap();
+    assert_eq!(text, SEALED.bundle["run.json"]);
     assert_eq!(found.signed_by.unwrap().1.as_deref(), Some("audit@bank"));
 }
 

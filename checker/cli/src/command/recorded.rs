@@ -2,7 +2,8 @@
 //! they speak of every finding, also where `run.json` counts the passed ones only.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use checker_core::evidence::population;
@@ -102,13 +103,13 @@ pub(super) fn report(arguments: &ReportArguments, console: Console) -> Result<u8
     let broken = |error: &dyn std::fmt::Display| {
         Failure::Broken(format!("failed to write `{}`: {error}", out.display()))
     };
-    let files = rendered(&run, &found.earlier)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| broken(&error))?;
     fs::create_dir_all(&out).map_err(|error| broken(&error))?;
-    for (name, text) in files {
+    for (name, render) in rendered() {
         let path = out.join(name);
-        fs::write(&path, text).map_err(|error| broken(&error))?;
+        let file = File::create(&path).map_err(|error| broken(&error))?;
+        let mut file = BufWriter::new(file);
+        render(&run, &found.earlier, &mut file).map_err(|error| broken(&error))?;
+        file.flush().map_err(|error| broken(&error))?;
         data(&format!("{}\n", path.display()));
     }
     console.line(&format!(

@@ -15,7 +15,7 @@ use checker_core::evidence::manifest::{Judged, Link, MANIFEST, Manifest, digest}
 use checker_core::observation::Facts;
 use checker_core::run::Run;
 
-use super::folder::Writing;
+use super::folder::{Nowhere, Writing};
 use super::index;
 use super::keys::{self, Signer};
 use crate::failure::Failure;
@@ -145,7 +145,7 @@ impl Archive {
         let key = &recording.signer.key;
         let failed = |error: SealError| Failure::Broken(format!("failed to {error}"));
         if folder.exists() {
-            let sealed = seal(contents, position, key, &mut |_, _| Ok(())).map_err(failed)?;
+            let sealed = seal(contents, position, key, &mut Nowhere).map_err(failed)?;
             return same(&folder, &sealed.manifest);
         }
         let broken = |what: &str, error: std::io::Error| broken(&self.out, what, &error);
@@ -155,8 +155,7 @@ impl Archive {
         let written = Writing::begin(&temporary)
             .map_err(SealError::from)
             .and_then(|mut writing| {
-                let put = &mut |path: &str, bytes: &[u8]| writing.put(path, bytes);
-                let sealed = seal(contents, position, key, put)?;
+                let sealed = seal(contents, position, key, &mut writing)?;
                 writing.end()?;
                 fs::rename(&temporary, &folder)?;
                 Ok(sealed)

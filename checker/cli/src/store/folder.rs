@@ -1,10 +1,10 @@
 //! One run's files: written whole or not at all, and read again without trusting them.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use checker_core::evidence::Bundle;
+use checker_core::evidence::{Bundle, Store};
 use checker_core::evidence::manifest::is_path;
 use checker_core::evidence::verify::Problem;
 
@@ -33,17 +33,6 @@ impl Writing {
         })
     }
 
-    /// Writes one file.
-    pub(crate) fn put(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
-        let path = self.folder.join(path);
-        if let Some(parent) = path.parent().filter(|parent| *parent != self.folder) {
-            fs::create_dir_all(parent)?;
-        }
-        File::create_new(&path)?.write_all(bytes)?;
-        self.files.push(path);
-        Ok(())
-    }
-
     /// Brings everything to disk: many files by one call for their whole file system, a few one by one.
     pub(crate) fn end(self) -> io::Result<()> {
         #[cfg(target_os = "linux")]
@@ -61,6 +50,32 @@ impl Writing {
             }
         }
         File::open(&self.folder)?.sync_all()
+    }
+}
+
+impl Store for Writing {
+    type File<'a> = File;
+
+    fn create(&mut self, path: &str) -> io::Result<File> {
+        let path = self.folder.join(path);
+        if let Some(parent) = path.parent().filter(|parent| *parent != self.folder) {
+            fs::create_dir_all(parent)?;
+        }
+        let file = File::create_new(&path)?;
+        self.files.push(path);
+        Ok(file)
+    }
+}
+
+/// Where the files of a run go that is only measured.
+#[derive(Debug)]
+pub(crate) struct Nowhere;
+
+impl Store for Nowhere {
+    type File<'a> = io::Sink;
+
+    fn create(&mut self, _path: &str) -> io::Result<io::Sink> {
+        Ok(io::sink())
     }
 }
 

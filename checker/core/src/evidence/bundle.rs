@@ -1,10 +1,12 @@
 //! The files of a run: what is rendered from it, what it rests on, and the manifest that seals them.
 //!
-//! In: [`Contents`] and the run's [`Position`] in the chain. Out: the files of a [`Bundle`], one by one. The same rendering serves the recording
+//! In: [`Contents`] and the run's [`Position`] in the chain. Out: files in a [`Store`]. The same rendering serves the recording
 //! of a run, its later verification and `checker report`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, BufWriter, IntoInnerError, Write};
+
+use sha2::{Digest as _, Sha256};
 
 use super::attestation;
 use super::guide;
@@ -14,17 +16,39 @@ use super::manifest::{
 use super::population;
 use super::signature::{Key, SignatureError};
 use crate::control::{SourceFile, Sources};
-use crate::observation::{Answer, Facts, Observation};
-use crate::report::{self, ReportError};
+use crate::observation::{Answer, Facts, Observation, hex};
+use crate::report::{REPORTS, Render, ReportError};
 use crate::run::Run;
 
 /// Files by their path below the run's folder.
 pub type Bundle = BTreeMap<String, Vec<u8>>;
 
+/// Where the files of a run go.
+pub trait Store {
+    /// A file that is being written.
+    type File<'a>: Write
+    where
+        Self: 'a;
+
+    /// Begins a file.
+    fn create(&mut self, path: &str) -> io::Result<Self::File<'_>>;
+}
+
+impl Store for Bundle {
+    type File<'a> = &'a mut Vec<u8>;
+
+    fn create(&mut self, path: &str) -> io::Result<Self::File<'_>> {
+        Ok(self.entry(path.to_owned()).or_default())
+    }
+}
+
 /// What the runs before looked like, for trends; itself a file of the run.
 pub const EARLIER: &str = "earlier.json";
 /// Who may sign, where the run says so itself.
 pub const SIGNERS: &str = "allowed_signers";
+
+/// So many bytes go to a file at once.
+const BLOCK: usize = 64 << 10;
 
 /// What a run consists of.
 #[derive(Debug, Clone, Copy)]
@@ -65,69 +89,67 @@ pub struct Sealed {
     pub digest: String,
 }
 
-/// Why a run could not be rendered or sealed.
+/// Why a run could not be sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// Our own format could not be written.
-    #[error("render `run.json`: {0}")]
-    Json(#[from] serde_json::Error),
-    /// A report could not be rendered.
+    /// A file could not be rendered.
     #[error(transparent)]
-    Report(#[from] ReportError),
+    Report(ReportError),
     /// No signature.
     #[error(transparent)]
     Signature(#[from] SignatureError),
+    /// Our own format could not be written.
+    #[error("render the attestation: {0}")]
+    Json(#[from] serde_json::Error),
     /// A file could not be written.
     #[error("write the run: {0}")]
     Write(#[from] io::Error),
 }
 
-/// The files that are rendered from a run, by name; each when it is asked for.
-pub fn rendered<'a>(
-    run: &'a Run,
-    earlier: &'a [Run],
-) -> impl Iterator<Item = Result<(String, String), SealError>> + 'a {
-    let own = ["run.json", "population.csv", "HOW-TO-VERIFY.md", EARLIER].into_iter();
-    let own = own.map(|name| {
-        let text = match name {
-            "run.json" => run.to_json()?,
-            "population.csv" => population::csv(run),
-            "HOW-TO-VERIFY.md" => guide::text(run),
-            _ => earlier_text(earlier),
-        };
-        Ok((name.to_owned(), text))
-    });
-    let reports = report::files(run, earlier).map(|file| {
-        file.map_or_else(
-            |error| Err(error.into()),
-            |file| Ok((file.name.to_owned(), file.text)),
-        )
-    });
-    own.chain(reports)
+impl From<ReportError> for SealError {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::Write(error) => Self::Write(error),
+            error @ (ReportError::Json(_) | ReportError::Junit(_)) => Self::Report(error),
+        }
+    }
 }
 
-/// Seals and signs a run. Every file goes to `write` with its path as soon as it is there, so that no memory has to hold all
-/// of them; the manifest comes last.
-pub fn seal(
+/// The files that are rendered from a run, by name.
+pub fn rendered() -> impl Iterator<Item = (&'static str, Render)> {
+    let own: [(&str, Render); 4] = [
+        ("run.json", |run, _, out| Ok(run.write_json(out)?)),
+        ("population.csv", |run, _, out| {
+            Ok(out.write_all(population::csv(run).as_bytes())?)
+        }),
+        ("HOW-TO-VERIFY.md", |run, _, out| {
+            Ok(out.write_all(guide::text(run).as_bytes())?)
+        }),
+        (EARLIER, |_, earlier, out| write_earlier(earlier, out)),
+    ];
+    own.into_iter().chain(REPORTS)
+}
+
+/// Seals and signs a run. Its files are written one after the other, as they are rendered, so that no memory has to hold
+/// them; the manifest comes last.
+pub fn seal<S: Store>(
     contents: Contents<'_>,
     position: Position,
     key: &Key,
-    write: &mut dyn FnMut(&str, &[u8]) -> io::Result<()>,
+    store: &mut S,
 ) -> Result<Sealed, SealError> {
-    let mut files = Vec::new();
-    let mut keep = |path: &str, bytes: &[u8]| -> Result<(), SealError> {
-        files.push(Entry::of(path, bytes));
-        Ok(write(path, bytes)?)
+    let mut sealing = Sealing {
+        store,
+        files: Vec::new(),
     };
-    for file in rendered(contents.run, contents.earlier) {
-        let (name, text) = file?;
-        keep(&name, text.as_bytes())?;
+    for (name, render) in rendered() {
+        sealing.render(name, |out| render(contents.run, contents.earlier, out))?;
     }
     for (name, text) in contents.further {
-        keep(name, text.as_bytes())?;
+        sealing.keep(name, text)?;
     }
     for (digest, text) in &contents.facts.files().texts {
-        keep(&format!("evidence/{digest}.json"), text.as_bytes())?;
+        sealing.keep(&format!("evidence/{digest}.json"), text)?;
     }
     let mut names = BTreeSet::new();
     let mut source = |file: &SourceFile| -> Result<Source, SealError> {
@@ -136,7 +158,7 @@ pub fn seal(
             file: stored_name(&file.path, &mut names),
             sha256: manifest::digest(file.text.as_bytes()),
         };
-        keep(&source.file, file.text.as_bytes())?;
+        sealing.keep(&source.file, &file.text)?;
         Ok(source)
     };
     let Sources {
@@ -149,8 +171,9 @@ pub fn seal(
     let waivers = waivers.as_ref().map(&mut source).transpose()?;
     let baseline = baseline.as_ref().map(&mut source).transpose()?;
     if let Some(signers) = contents.signers {
-        keep(SIGNERS, signers.as_bytes())?;
+        sealing.keep(SIGNERS, signers)?;
     }
+    let Sealing { store, mut files } = sealing;
     files.sort_by(|one, other| one.path.cmp(&other.path));
     let run = contents.run;
     let manifest = Manifest {
@@ -180,23 +203,82 @@ pub fn seal(
     };
     let text = manifest.text();
     let digest = manifest::digest(text.as_bytes());
-    write(SIGNATURE, key.sign(text.as_bytes())?.as_bytes())?;
-    let attestation = attestation::attest(&manifest, &digest, run, key)?;
-    write(ATTESTATION, attestation.as_bytes())?;
-    write(MANIFEST, text.as_bytes())?;
+    let mut put = |path: &str, text: &str| store.create(path)?.write_all(text.as_bytes());
+    put(SIGNATURE, &key.sign(text.as_bytes())?)?;
+    put(
+        ATTESTATION,
+        &attestation::attest(&manifest, &digest, run, key)?,
+    )?;
+    put(MANIFEST, &text)?;
     Ok(Sealed { manifest, digest })
 }
 
-/// The outlines of earlier runs, one a line.
-fn earlier_text(earlier: &[Run]) -> String {
-    let lines: Vec<String> = earlier
-        .iter()
-        .map(|run| serde_json::to_string(run).unwrap_or_default())
-        .collect();
-    if lines.is_empty() {
-        return "[]\n".to_owned();
+/// The files of a run on their way into its store.
+struct Sealing<'a, S> {
+    store: &'a mut S,
+    files: Vec<Entry>,
+}
+
+impl<S: Store> Sealing<'_, S> {
+    /// Writes a file while it is rendered.
+    fn render(
+        &mut self,
+        path: &str,
+        render: impl FnOnce(&mut dyn Write) -> Result<(), ReportError>,
+    ) -> Result<(), SealError> {
+        let measured = Measured {
+            file: self.store.create(path)?,
+            hash: Sha256::new(),
+            size: 0,
+        };
+        let mut out = BufWriter::with_capacity(BLOCK, measured);
+        render(&mut out)?;
+        let Measured { hash, size, .. } = out.into_inner().map_err(IntoInnerError::into_error)?;
+        self.files.push(Entry {
+            path: path.to_owned(),
+            sha256: hex(&hash.finalize()),
+            size,
+        });
+        Ok(())
     }
-    format!("[\n{}\n]\n", lines.join(",\n"))
+
+    /// Writes a text as it is.
+    fn keep(&mut self, path: &str, text: &str) -> Result<(), SealError> {
+        self.store.create(path)?.write_all(text.as_bytes())?;
+        self.files.push(Entry::of(path, text.as_bytes()));
+        Ok(())
+    }
+}
+
+/// A file of which it is known what has gone into it.
+struct Measured<W> {
+    file: W,
+    hash: Sha256,
+    size: u64,
+}
+
+impl<W: Write> Write for Measured<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hash.update(bytes.get(..written).unwrap_or_default());
+        self.size += u64::try_from(written).unwrap_or(u64::MAX);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// The outlines of earlier runs, one a line.
+fn write_earlier(earlier: &[Run], out: &mut dyn Write) -> Result<(), ReportError> {
+    out.write_all(b"[")?;
+    for (at, run) in earlier.iter().enumerate() {
+        out.write_all(if at == 0 { b"\n" } else { b",\n" })?;
+        serde_json::to_writer(&mut *out, run)?;
+    }
+    let end = if earlier.is_empty() { "]\n" } else { "\n]\n" };
+    Ok(out.write_all(end.as_bytes())?)
 }
 
 /// A name below `controls/` for a file that was read from anywhere.

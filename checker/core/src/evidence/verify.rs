@@ -4,6 +4,7 @@
 //! it. What can't be proven from these files is said as well, and is no problem.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 
 use serde_json::Value;
 
@@ -222,10 +223,7 @@ impl Verification {
         run.tool.clone_from(&manifest.tool);
         let earlier = self.earlier(bundle);
         self.compare_manifest(manifest, &run);
-        match rendered(&run, &earlier).collect::<Result<Vec<_>, _>>() {
-            Ok(files) => self.compare(bundle, &files, same_tool),
-            Err(error) => self.wrong("run.json", format!("failed to {error}")),
-        }
+        self.compare(bundle, &run, &earlier, same_tool);
         if let (Some(by), Some(envelope)) = (by, bundle.get(ATTESTATION))
             && let Err(what) = attestation::belongs(
                 &String::from_utf8_lossy(envelope),
@@ -300,28 +298,34 @@ impl Verification {
         }
     }
 
-    fn compare(&mut self, bundle: &Bundle, files: &[(String, String)], same_tool: bool) {
+    /// Renders every file again, beside the one that is there.
+    fn compare(&mut self, bundle: &Bundle, run: &Run, earlier: &[Run], same_tool: bool) {
         for path in bundle.keys() {
             let known = path.contains('/')
                 || path == SIGNERS
                 || UNLISTED.contains(&path.as_str())
-                || files.iter().any(|(name, _)| name == path);
+                || rendered().any(|(name, _)| name == path);
             if !known {
                 self.unproven.push(format!(
                     "that {path} follows from the evidence: it is not rendered again"
                 ));
             }
         }
-        for (name, expected) in files {
+        for (name, render) in rendered() {
             let Some(bytes) = bundle.get(name) else {
                 self.wrong(name, "is missing, and every run has it");
                 continue;
             };
-            if bytes == expected.as_bytes() {
+            let mut beside = Beside::new(bytes);
+            if let Err(error) = render(run, earlier, &mut beside) {
+                self.wrong(name, format!("failed to {error}"));
                 continue;
             }
-            let differences = match name.as_str() {
-                "run.json" => differences(bytes, expected),
+            let Some(at) = beside.differs_at() else {
+                continue;
+            };
+            let differences = match name {
+                "run.json" => differences(bytes, run),
                 _ => Vec::new(),
             };
             if !differences.is_empty() {
@@ -329,17 +333,55 @@ impl Verification {
                     self.wrong(name, what);
                 }
             } else if same_tool {
-                let at = bytes
-                    .iter()
-                    .zip(expected.as_bytes())
-                    .position(|(one, other)| one != other)
-                    .unwrap_or_else(|| bytes.len().min(expected.len()));
                 self.wrong(
                     name,
                     format!("is not what the evidence leads to: it differs at byte {at}"),
                 );
             }
         }
+    }
+}
+
+/// A file that is there, compared with one that is being rendered.
+struct Beside<'a> {
+    rest: &'a [u8],
+    at: usize,
+    differs: bool,
+}
+
+impl<'a> Beside<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            rest: bytes,
+            at: 0,
+            differs: false,
+        }
+    }
+
+    /// The first byte that is another one, or where one of the two ends.
+    fn differs_at(&self) -> Option<usize> {
+        (self.differs || !self.rest.is_empty()).then_some(self.at)
+    }
+}
+
+impl Write for Beside<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.differs {
+            return Ok(bytes.len());
+        }
+        if let Some(rest) = self.rest.strip_prefix(bytes) {
+            self.rest = rest;
+            self.at += bytes.len();
+        } else {
+            let same = self.rest.iter().zip(bytes);
+            self.at += same.take_while(|(one, other)| one == other).count();
+            self.differs = true;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -479,10 +521,10 @@ pub fn facts(bundle: &Bundle) -> Result<Facts, Vec<Problem>> {
 }
 
 /// Verdicts that differ between a recorded `run.json` and the one judged again.
-fn differences(recorded: &[u8], expected: &str) -> Vec<String> {
+fn differences(recorded: &[u8], expected: &Run) -> Vec<String> {
     let (Ok(recorded), Ok(expected)) = (
         serde_json::from_slice::<Value>(recorded),
-        serde_json::from_str::<Value>(expected),
+        serde_json::to_value(expected),
     ) else {
         return vec!["is no JSON".to_owned()];
     };

@@ -7,11 +7,14 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
-/// The text of a value, indented down to `depth` levels, with a line feed at its end.
-pub(crate) fn lines(value: &impl Serialize, depth: usize) -> Result<String, serde_json::Error> {
-    let mut bytes = Vec::new();
+/// Writes a value, indented down to `depth` levels, with a line feed at its end.
+pub(crate) fn lines(
+    value: &impl Serialize,
+    depth: usize,
+    out: &mut dyn Write,
+) -> Result<(), serde_json::Error> {
     let mut serializer = Serializer::with_formatter(
-        &mut bytes,
+        &mut *out,
         Lines {
             pretty: PrettyFormatter::new(),
             level: 0,
@@ -19,9 +22,7 @@ pub(crate) fn lines(value: &impl Serialize, depth: usize) -> Result<String, serd
         },
     );
     value.serialize(&mut serializer)?;
-    bytes.push(b'\n');
-    // What serde_json writes is UTF-8.
-    Ok(String::from_utf8(bytes).unwrap_or_default())
+    out.write_all(b"\n").map_err(serde_json::Error::io)
 }
 
 struct Lines {
@@ -134,13 +135,14 @@ mod tests {
     #[test]
     fn entries_stand_on_lines_of_their_own_and_are_compact() {
         let value = json!({"a": [{"x": [1, 2], "y": {}}, {"x": []}], "b": {}, "c": []});
-        let text = lines(&value, 2).unwrap();
+        let mut text = Vec::new();
+        lines(&value, 2, &mut text).unwrap();
         assert_eq!(
-            text,
+            String::from_utf8_lossy(&text),
             "{\n  \"a\": [\n    {\"x\":[1,2],\"y\":{}},\n    {\"x\":[]}\n  ],\n  \"b\": {},\n  \"c\": []\n}\n"
         );
         assert_eq!(
-            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            serde_json::from_slice::<serde_json::Value>(&text).unwrap(),
             value
         );
     }

@@ -3,25 +3,26 @@
 //! An Inconclusive finding has the status Warning, which OCSF defines as "did not yield a result due to missing
 //! information". A waived one still fails, and is marked as suppressed.
 
+use std::io::Write;
+
 use serde::{Serialize, Serializer};
 
+use super::ReportError;
 use super::html::mark::is_digest;
 use super::identity::identity;
 use crate::run::{ControlRun, Finding, Run};
 use crate::verdict::Verdict;
 
-/// The text: a line a finding.
-pub(super) fn render(run: &Run) -> Result<String, serde_json::Error> {
-    let mut text = Vec::new();
+/// Writes a line a finding.
+pub(super) fn write(run: &Run, out: &mut dyn Write) -> Result<(), ReportError> {
     for control in &run.controls {
         let common = Common::of(run, control);
         for finding in &control.findings {
-            serde_json::to_writer(&mut text, &event(run, control, &common, finding))?;
-            text.push(b'\n');
+            serde_json::to_writer(&mut *out, &event(run, control, &common, finding))?;
+            out.write_all(b"\n")?;
         }
     }
-    // What serde_json writes is UTF-8.
-    Ok(String::from_utf8(text).unwrap_or_default())
+    Ok(())
 }
 
 /// What all findings of a control have alike.

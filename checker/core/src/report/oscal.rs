@@ -10,6 +10,7 @@ mod document;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 
 use chrono::SecondsFormat;
 
@@ -21,6 +22,7 @@ use self::document::{
     Status, Subject, Target,
 };
 use self::words::{line, markup, token};
+use super::ReportError;
 use super::html::front;
 use super::html::mark::is_digest;
 use super::identity::identity;
@@ -31,11 +33,10 @@ use crate::verdict::Verdict;
 /// The namespace of our properties.
 const NAMESPACE: &str = "urn:compliance-checker:oscal";
 
-/// The text of the document.
-pub(super) fn render(run: &Run) -> Result<String, serde_json::Error> {
-    let mut text = serde_json::to_string(&document(run))?;
-    text.push('\n');
-    Ok(text)
+/// Writes the document.
+pub(super) fn write(run: &Run, out: &mut dyn Write) -> Result<(), ReportError> {
+    serde_json::to_writer(&mut *out, &document(run))?;
+    Ok(out.write_all(b"\n")?)
 }
 
 fn document(run: &Run) -> Document {

@@ -1,15 +1,17 @@
 //! SARIF 2.1.0: what did not pass, at its place in the program, for code review and code scanning.
 //!
-//! In: a [`Run`], which knows where the program declares what did not pass. Out: the text of `gate.sarif`. A finding stands where
+//! In: a [`Run`], which knows where the program declares what did not pass. Out: `gate.sarif`. A finding stands where
 //! its resource is declared, otherwise where the control demands it. A Fail is a result of kind `fail`; what could not be
 //! decided is of kind `open`, which by the format has no level; a waived Fail carries its suppression. Passes are left
 //! out: `run.json` has them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::ReportError;
 use crate::observation::hex;
 use crate::run::{ControlRun, Finding, Run};
 use crate::verdict::Verdict;
@@ -42,8 +44,8 @@ impl Place {
     }
 }
 
-/// The text of the report.
-pub(super) fn render(run: &Run) -> Result<String, serde_json::Error> {
+/// Writes the report.
+pub(super) fn write(run: &Run, out: &mut dyn Write) -> Result<(), ReportError> {
     let mut rules = Vec::new();
     let mut results = Vec::new();
     for control in &run.controls {
@@ -78,9 +80,8 @@ pub(super) fn render(run: &Run) -> Result<String, serde_json::Error> {
             "results": results,
         }],
     });
-    let mut text = serde_json::to_string_pretty(&report)?;
-    text.push('\n');
-    Ok(text)
+    serde_json::to_writer_pretty(&mut *out, &report)?;
+    Ok(out.write_all(b"\n")?)
 }
 
 fn is_reported(finding: &Finding) -> bool {
