@@ -102,7 +102,7 @@ impl Bindings {
 
     /// Gives a variable its value. What is unknown in it makes every condition that reads it unevaluable.
     pub fn bind(&mut self, name: &str, fact: &impl Typed) {
-        fact.unknowns(name, &mut self.unknown);
+        fact.unknowns(format_args!("{name}"), &mut self.unknown);
         if let Some(value) = fact.known() {
             self.bind_value(name, value);
         }
@@ -192,6 +192,9 @@ impl Members {
         let (Some(names), Value::Map(map)) = (self.read(variable), value) else {
             return value.clone();
         };
+        if names.len() == map.map.len() && names.iter().all(|name| map.map.contains_key(name)) {
+            return value.clone();
+        }
         types::map(names.iter().filter_map(|name| {
             let member = map.map.get(name)?;
             Some((name.clone(), member.clone()))
@@ -269,6 +272,8 @@ struct Inner {
     tree: IdedExpr,
     info: SourceInfo,
     reads: Vec<Path>,
+    /// Those of them whose values say why it holds or does not, each with its name.
+    told: Vec<(Path, String)>,
 }
 
 impl fmt::Debug for Expression {
@@ -300,12 +305,18 @@ impl Expression {
                 format!("a condition is true or false, this is {}", checked.ty),
             )]);
         }
-        let reads = checked.reads.into_iter().collect();
+        let reads: Vec<Path> = checked.reads.into_iter().collect();
+        let told = reads
+            .iter()
+            .filter(|path| !reads.iter().any(|other| other.is_below_each_of(path)))
+            .map(|path| (path.clone(), path.to_string()))
+            .collect();
         Ok(Self(Arc::new(Inner {
             text: text.to_owned(),
             tree,
             info,
             reads,
+            told,
         })))
     }
 
@@ -331,25 +342,17 @@ impl Expression {
 
     /// The values of the paths it reads, as people read them; a path through a list has one for each item. An unknown
     /// value is shown as such. A list is left out where its items say more.
-    pub fn explain(&self, bindings: &Bindings) -> Vec<(String, String)> {
-        let reads = &self.0.reads;
-        reads
-            .iter()
-            .filter(|path| !reads.iter().any(|other| other.is_below_each_of(path)))
-            .map(|path| {
-                let values = bindings
-                    .values
-                    .get(&path.root)
-                    .map(|value| path.walk_all(value))
-                    .unwrap_or_default();
-                let text = match values.as_slice() {
-                    [Some(value)] if path.is_single() => human(value),
-                    [] if path.is_single() => UNKNOWN.to_owned(),
-                    several => human::each(several),
-                };
-                (path.to_string(), text)
-            })
-            .collect()
+    pub fn explain(&self, bindings: &Bindings) -> impl Iterator<Item = (&str, String)> {
+        self.0.told.iter().map(|(path, name)| {
+            let value = if path.is_single() {
+                bindings.get(path).map_or_else(|| UNKNOWN.to_owned(), human)
+            } else {
+                let variable = bindings.values.get(&path.root);
+                let values = variable.map(|value| path.walk_all(value));
+                human::each(&values.unwrap_or_default())
+            };
+            (name.as_str(), value)
+        })
     }
 
     fn evaluate_here(&self, bindings: &Bindings) -> Result<bool, Unevaluable> {

@@ -280,8 +280,8 @@ fn weighed(rule: &Rule, item: &Item, bindings: &Bindings) -> (Verdict, Option<Ve
 
 /// Values found and values allowed.
 fn explained(that: &Expression, verdict: Verdict, bindings: &Bindings) -> Vec<String> {
-    let found = that.explain(bindings).into_iter();
-    let mut because: Vec<String> = found
+    let mut because: Vec<String> = that
+        .explain(bindings)
         .map(|(path, value)| format!("{path} is {value}"))
         .collect();
     if verdict == Verdict::Fail {

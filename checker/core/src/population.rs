@@ -270,13 +270,7 @@ impl Item {
         fact: &T,
         names: Option<&[Key]>,
     ) -> Self {
-        let (value, unknowns) = if let Some(names) = names {
-            fact.only(variable, names)
-        } else {
-            let mut unknowns = BTreeMap::new();
-            fact.unknowns(variable, &mut unknowns);
-            (fact.value(), unknowns)
-        };
+        let (value, unknowns) = fact.only(variable, names);
         Self {
             resource: resource.into(),
             value,

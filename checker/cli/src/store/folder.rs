@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use checker_core::evidence::{Bundle, Store};
 use checker_core::evidence::manifest::is_path;
 use checker_core::evidence::verify::Problem;
+use checker_core::evidence::{Bundle, Store};
 
 /// Files longer than this are no file of a run; they are named and not read.
 const LARGEST: u64 = 256 << 20;

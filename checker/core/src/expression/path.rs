@@ -6,7 +6,7 @@
 use std::fmt;
 
 use cel::Value;
-use cel::objects::Key;
+use cel::objects::KeyRef;
 
 /// A variable and the steps below it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +81,9 @@ impl Path {
         if !self.is_single() {
             return None;
         }
-        self.walk_all(from).into_iter().next().flatten()
+        self.steps
+            .iter()
+            .try_fold(from, |value, step| step.of(value))
     }
 
     /// The values below the value of its variable, one for each item on the way; nothing where it is not there.
@@ -90,7 +92,7 @@ impl Path {
         for step in &self.steps {
             values = values
                 .into_iter()
-                .flat_map(|value| step.below(value))
+                .flat_map(|value| step.each(value))
                 .collect();
         }
         values
@@ -98,17 +100,26 @@ impl Path {
 }
 
 impl Step {
-    /// The values one step below a value.
-    fn below<'a>(&self, value: Option<&'a Value>) -> Vec<Option<&'a Value>> {
+    /// The value one step below a value, where there is one at most.
+    fn of<'a>(&self, value: &'a Value) -> Option<&'a Value> {
         match (self, value) {
-            (_, Some(Value::Null)) => vec![value],
-            (Self::Field(name) | Self::Key(name), Some(Value::Map(map))) => {
-                vec![map.map.get(&Key::from(name.as_str()))]
+            (_, Value::Null) => Some(value),
+            (Self::Field(name) | Self::Key(name), Value::Map(map)) => {
+                map.get(&KeyRef::String(name))
             }
-            (Self::Index(index), Some(Value::List(items))) => vec![items.get(*index)],
+            (Self::Index(index), Value::List(items)) => items.get(*index),
+            (Self::Field(_) | Self::Key(_) | Self::Index(_) | Self::Each, _) => None,
+        }
+    }
+
+    /// The values one step below a value.
+    fn each<'a>(&self, value: Option<&'a Value>) -> Vec<Option<&'a Value>> {
+        match (self, value) {
             (Self::Each, Some(Value::List(items))) => items.iter().map(Some).collect(),
             (Self::Each, Some(Value::Map(map))) => map.map.values().map(Some).collect(),
-            (Self::Field(_) | Self::Key(_) | Self::Index(_) | Self::Each, _) => vec![None],
+            (Self::Field(_) | Self::Key(_) | Self::Index(_) | Self::Each, _) => {
+                vec![value.and_then(|value| self.of(value))]
+            }
         }
     }
 }

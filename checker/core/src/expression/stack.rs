@@ -41,6 +41,9 @@ pub fn with_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 /// So many items are in hand at a time.
 const AT_ONCE: usize = 512;
 
+/// Up to so many items are done by one thread: they take less time than another thread and its memory cost.
+const ALONE: usize = 2_048;
+
 /// What `work` gathers from all numbers below `count`, some at a time: by as many threads as there are processors, each
 /// on a deep stack and with a gathering of its own. Together the gatherings are in order; there is at least one.
 pub(crate) fn in_parts<R: Default + Send>(
@@ -55,7 +58,7 @@ pub(crate) fn in_parts<R: Default + Send>(
         gathered
     };
     let parts = thread::available_parallelism().map_or(1, usize::from);
-    if count <= AT_ONCE || parts == 1 {
+    if count <= ALONE || parts == 1 {
         return vec![part(0..count)];
     }
     let (part, size) = (&part, count.div_ceil(parts));

@@ -8,7 +8,7 @@
 //! [`Known::Unknown`] could not be found out: its field is left out of the value, so that whatever reads it
 //! can't be evaluated, and the reason is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -147,16 +147,17 @@ pub trait Typed {
         Some(self.value())
     }
 
-    /// Its value with no more than some of its members, and what of them could not be found out.
-    fn only(&self, path: &str, names: &[Key]) -> (Value, BTreeMap<String, String>) {
+    /// Its value with no more than some of its members where only those are read, and what of them could not be found out.
+    fn only(&self, path: &str, names: Option<&[Key]>) -> (Value, BTreeMap<String, String>) {
         let _ = names;
         let mut unknowns = BTreeMap::new();
-        self.unknowns(path, &mut unknowns);
+        self.unknowns(format_args!("{path}"), &mut unknowns);
         (self.value(), unknowns)
     }
 
-    /// Adds what could not be found out below `path`, each with its reason.
-    fn unknowns(&self, path: &str, into: &mut BTreeMap<String, String>) {
+    /// Adds what could not be found out below `path`, each with its reason. Nearly always there is nothing, so that the path
+    /// is not put into words before there is.
+    fn unknowns(&self, path: fmt::Arguments<'_>, into: &mut BTreeMap<String, String>) {
         let (_, _) = (path, into);
     }
 }
@@ -197,11 +198,11 @@ impl<T: Typed> Typed for Known<T> {
         }
     }
 
-    fn unknowns(&self, path: &str, into: &mut BTreeMap<String, String>) {
+    fn unknowns(&self, path: fmt::Arguments<'_>, into: &mut BTreeMap<String, String>) {
         match self {
             Self::Known(value) => value.unknowns(path, into),
             Self::Unknown(reason) => {
-                into.insert(path.to_owned(), reason.clone());
+                into.insert(path.to_string(), reason.clone());
             }
         }
     }
@@ -282,9 +283,9 @@ impl<T: Typed> Typed for Vec<T> {
         Some(Value::List(Arc::new(items?)))
     }
 
-    fn unknowns(&self, path: &str, into: &mut BTreeMap<String, String>) {
+    fn unknowns(&self, path: fmt::Arguments<'_>, into: &mut BTreeMap<String, String>) {
         for (index, item) in self.iter().enumerate() {
-            item.unknowns(&format!("{path}[{index}]"), into);
+            item.unknowns(format_args!("{path}[{index}]"), into);
         }
     }
 }
@@ -307,9 +308,9 @@ impl<T: Typed> Typed for BTreeMap<String, T> {
         Some(map(entries?))
     }
 
-    fn unknowns(&self, path: &str, into: &mut BTreeMap<String, String>) {
+    fn unknowns(&self, path: fmt::Arguments<'_>, into: &mut BTreeMap<String, String>) {
         for (key, item) in self {
-            item.unknowns(&format!("{path}['{key}']"), into);
+            item.unknowns(format_args!("{path}['{key}']"), into);
         }
     }
 }
@@ -330,7 +331,7 @@ impl<T: Typed> Typed for Option<T> {
         }
     }
 
-    fn unknowns(&self, path: &str, into: &mut BTreeMap<String, String>) {
+    fn unknowns(&self, path: fmt::Arguments<'_>, into: &mut BTreeMap<String, String>) {
         if let Some(value) = self {
             value.unknowns(path, into);
         }
@@ -350,17 +351,18 @@ impl<T: Typed> Typed for Box<T> {
         self.as_ref().known()
     }
 
-    fn unknowns(&self, path: &str, into: &mut BTreeMap<String, String>) {
+    fn unknowns(&self, path: fmt::Arguments<'_>, into: &mut BTreeMap<String, String>) {
         self.as_ref().unknowns(path, into);
     }
 }
 
 /// A CEL map.
 pub fn map(entries: impl IntoIterator<Item = (impl Into<Key>, Value)>) -> Value {
-    let entries = entries.into_iter().map(|(key, value)| (key.into(), value));
-    Value::Map(Map {
-        map: Arc::new(entries.collect()),
-    })
+    let entries = entries.into_iter();
+    let (least, most) = entries.size_hint();
+    let mut map = HashMap::with_capacity(most.unwrap_or(least));
+    map.extend(entries.map(|(key, value)| (key.into(), value)));
+    Value::Map(Map { map: Arc::new(map) })
 }
 
 /// Joins the lines of a doc comment into one sentence or more.
@@ -443,18 +445,22 @@ macro_rules! facts {
             fn only(
                 &self,
                 path: &str,
-                names: &[::cel::objects::Key],
+                names: Option<&[::cel::objects::Key]>,
             ) -> (::cel::Value, ::std::collections::BTreeMap<String, String>) {
                 use $crate::expression::types::Typed;
                 let mut unknowns = ::std::collections::BTreeMap::new();
+                let Some(names) = names else {
+                    self.unknowns(format_args!("{path}"), &mut unknowns);
+                    return (self.value(), unknowns);
+                };
                 let entries = names.iter().filter_map(|name| {
                     let ::cel::objects::Key::String(text) = name else {
                         return None;
                     };
                     let value = match text.as_str() {
                         $(stringify!($field) => {
-                            let path = format!("{path}.{}", stringify!($field));
-                            Typed::unknowns(&self.$field, &path, &mut unknowns);
+                            let path = format_args!("{path}.{}", stringify!($field));
+                            Typed::unknowns(&self.$field, path, &mut unknowns);
                             Typed::known(&self.$field)?
                         })*
                         _ => return None,
@@ -465,11 +471,15 @@ macro_rules! facts {
                 (value, unknowns)
             }
 
-            fn unknowns(&self, path: &str, into: &mut ::std::collections::BTreeMap<String, String>) {
+            fn unknowns(
+                &self,
+                path: ::std::fmt::Arguments<'_>,
+                into: &mut ::std::collections::BTreeMap<String, String>,
+            ) {
                 $(
                     $crate::expression::types::Typed::unknowns(
                         &self.$field,
-                        &format!("{path}.{}", stringify!($field)),
+                        format_args!("{path}.{}", stringify!($field)),
                         into,
                     );
                 )*

@@ -3,6 +3,7 @@
 //! Objects are put into order where they were written, once they are complete. A list of a hundred thousand objects thus
 //! takes the memory of its text, and not that of a tree of values.
 
+use std::borrow::Cow;
 use std::mem;
 use std::ops::Range;
 
@@ -136,7 +137,14 @@ impl Object<'_> {
         let mut named = Vec::with_capacity(self.members.len());
         for member in &self.members {
             // As texts are ordered, and not as they are escaped.
-            let name: String = serde_json::from_slice(part(member.name.clone()))?;
+            let name = part(member.name.clone());
+            let name: Cow<'_, str> = match name
+                .strip_prefix(b"\"")
+                .and_then(|name| name.strip_suffix(b"\""))
+            {
+                Some(plain) if !plain.contains(&b'\\') => String::from_utf8_lossy(plain),
+                Some(_) | None => Cow::Owned(serde_json::from_slice(name)?),
+            };
             named.push((name, member.name.start..member.end));
         }
         if !named.is_sorted_by(|one, other| one.0 <= other.0) {

@@ -145,7 +145,7 @@ pub struct ListedSecret {
 }
 
 /// The schedule of a rotation.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RotationRules {
     /// Days between rotations; AWS computes it for schedule expressions too.

@@ -6,16 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
-use cel::objects::Key as Name;
+use cel::Value;
+use cel::objects::{AsKeyRef as _, Key as Name, KeyRef};
 
 use super::{Item, Organisation, Reads, Setting, mismatch, resource_policy};
 use crate::duration::Duration;
 use crate::expression::Members;
-use crate::expression::types::Known;
-use crate::observation::answer::{Key, KeyAlias, ListedSecret};
+use crate::expression::types::{Known, Type, Typed};
+use crate::observation::answer::{Key, KeyAlias, ListedSecret, RotationRules, Tags};
 use crate::observation::{Answer, Facts, Observation, Time, Unseen};
-use crate::schedule::{Schedule, ScheduleError};
+use crate::schedule::Schedule;
 
 crate::facts! {
     /// How a secret rotates.
@@ -83,23 +85,33 @@ crate::facts! {
         /// Name.
         pub name: String,
         /// Tags.
-        pub tags: BTreeMap<String, String>,
+        pub tags: Tags,
         /// Whether its name is in the organisation's namespace.
         pub in_namespace: bool,
         /// The AWS service that owns it, if one does.
         pub owning_service: Option<String>,
         /// How it rotates.
-        pub rotation: Rotation,
+        pub rotation: Known<Rotation>,
         /// The version that readers get.
-        pub current_version: CurrentVersion,
+        pub current_version: Known<CurrentVersion>,
         /// How many staging labels its versions carry; Secrets Manager allows 20.
         pub labels: i64,
         /// The key that encrypts it.
-        pub key: SecretKey,
+        pub key: Known<SecretKey>,
         /// Its resource policy.
         pub policy: Known<SecretPolicy>,
         /// Regions it is replicated to.
         pub replica_regions: Known<Vec<String>>,
+    }
+}
+
+impl Typed for Tags {
+    fn ty() -> Type {
+        BTreeMap::<String, String>::ty()
+    }
+
+    fn value(&self) -> Value {
+        (**self).value()
     }
 }
 
@@ -135,10 +147,40 @@ fn is_tagged(secret: &ListedSecret, organisation: &Organisation) -> bool {
 /// looked at.
 pub(crate) struct Secrets<'a> {
     sources: Sources<'a>,
-    listed: Vec<&'a ListedSecret>,
+    entries: Vec<Entry<'a>>,
     reads: Reads,
     /// What rules read of a secret: nothing else is put together.
     members: Members,
+    wanted: Wanted,
+}
+
+/// The members of a secret that are costly to put together.
+struct Wanted {
+    rotation: bool,
+    current_version: bool,
+    key: bool,
+    policy: bool,
+    replica_regions: bool,
+}
+
+impl Wanted {
+    /// Those that rules read; all where a secret is read as a whole.
+    fn of(read: Option<&[Name]>) -> Self {
+        let is = |member: &str| {
+            read.is_none_or(|names| {
+                names
+                    .iter()
+                    .any(|name| name.as_keyref() == KeyRef::String(member))
+            })
+        };
+        Self {
+            rotation: is("rotation"),
+            current_version: is("current_version"),
+            key: is("key"),
+            policy: is("policy"),
+            replica_regions: is("replica_regions"),
+        }
+    }
 }
 
 impl<'a> Secrets<'a> {
@@ -150,11 +192,27 @@ impl<'a> Secrets<'a> {
         members: Members,
     ) -> Result<Self, Unseen> {
         let sources = Sources::new(facts, setting)?;
-        let mut listed: Vec<&ListedSecret> = sources.listed.iter().collect();
-        listed.sort_by(|one, other| one.arn.cmp(&other.arn));
+        // Schedules repeat over thousands of secrets, and a `cron(..)` is costly to measure.
+        let mut schedules = BTreeMap::new();
+        let mut entries: Vec<Entry<'_>> = sources
+            .listed
+            .iter()
+            .map(|listed| {
+                let rules = listed.rotation_rules.as_ref();
+                let scheduled = schedules
+                    .entry(rules)
+                    .or_insert_with(|| Arc::new(Scheduled::of(rules)));
+                Entry {
+                    listed,
+                    scheduled: Arc::clone(scheduled),
+                }
+            })
+            .collect();
+        entries.sort_by(|one, other| one.listed.arn.cmp(&other.listed.arn));
         Ok(Self {
+            wanted: Wanted::of(members.read("secret")),
             sources,
-            listed,
+            entries,
             reads,
             members,
         })
@@ -162,16 +220,16 @@ impl<'a> Secrets<'a> {
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.listed.len()
+        self.entries.len()
     }
 
     /// Some of them.
     pub(super) fn items(&self, range: Range<usize>) -> Vec<Item> {
-        let listed = self.listed.get(range).unwrap_or_default();
+        let entries = self.entries.get(range).unwrap_or_default();
         let names = self.members.read("secret");
-        listed
+        entries
             .iter()
-            .map(|secret| item(secret, &self.sources, &self.reads, names))
+            .map(|entry| item(entry, &self.sources, &self.reads, names, &self.wanted))
             .collect()
     }
 }
@@ -211,8 +269,6 @@ struct Sources<'a> {
     setting: &'a Setting,
     listed: &'a [ListedSecret],
     aliases: Result<&'a [KeyAlias], Unseen>,
-    /// The longest gap of every schedule: they repeat over thousands of secrets, and a `cron(..)` is costly to measure.
-    gaps: BTreeMap<Option<String>, Result<Duration, String>>,
 }
 
 impl<'a> Sources<'a> {
@@ -230,43 +286,50 @@ impl<'a> Sources<'a> {
             setting,
             listed,
             aliases,
-            gaps: gaps(listed),
         })
     }
 }
 
-/// The longest gap of every schedule, by its text.
-fn gaps(listed: &[ListedSecret]) -> BTreeMap<Option<String>, Result<Duration, String>> {
-    let mut gaps = BTreeMap::new();
-    for secret in listed {
-        let (schedule, text) = scheduled(secret);
-        if let Ok(schedule) = schedule {
-            gaps.entry(text)
-                .or_insert_with(|| schedule.longest_gap().map_err(|error| error.to_string()));
-        }
-    }
-    gaps
+/// A secret of the list.
+struct Entry<'a> {
+    listed: &'a ListedSecret,
+    scheduled: Arc<Scheduled>,
 }
 
-/// The schedule of a secret, and its text.
-fn scheduled(listed: &ListedSecret) -> (Result<Schedule, ScheduleError>, Option<String>) {
-    let rules = listed.rotation_rules.as_ref();
-    let days = rules.and_then(|rules| rules.automatically_after_days);
-    let expression = rules.and_then(|rules| rules.schedule_expression.as_deref());
-    let duration = rules.and_then(|rules| rules.duration.as_deref());
-    let text = expression
-        .map(str::to_owned)
-        .or_else(|| days.map(|days| format!("every {days} days")));
-    (Schedule::new(days, expression, duration), text)
+/// A schedule as it was measured.
+struct Scheduled {
+    /// How it is configured, in words.
+    text: Option<String>,
+    /// It and its longest gap, or why there is none.
+    measured: Result<(Schedule, Duration), String>,
+}
+
+impl Scheduled {
+    fn of(rules: Option<&RotationRules>) -> Self {
+        let days = rules.and_then(|rules| rules.automatically_after_days);
+        let expression = rules.and_then(|rules| rules.schedule_expression.as_deref());
+        let duration = rules.and_then(|rules| rules.duration.as_deref());
+        let measured = Schedule::new(days, expression, duration)
+            .and_then(|schedule| schedule.longest_gap().map(|gap| (schedule, gap)))
+            .map_err(|error| error.to_string());
+        Self {
+            text: expression
+                .map(str::to_owned)
+                .or_else(|| days.map(|days| format!("every {days} days"))),
+            measured,
+        }
+    }
 }
 
 fn item(
-    listed: &ListedSecret,
+    entry: &Entry<'_>,
     sources: &Sources<'_>,
     reads: &Reads,
     names: Option<&[Name]>,
+    wanted: &Wanted,
 ) -> Item {
-    let fact = view(listed, sources);
+    let listed = entry.listed;
+    let fact = view(entry, sources, wanted);
     let mut item = Item::only(listed.arn.clone(), "secret", &fact, names);
     let organisation = &sources.setting.organisation;
     for (name, holds) in [
@@ -350,49 +413,66 @@ fn is_settled(listed: &ListedSecret) -> bool {
         .is_none_or(|changed| changed <= rotated + settles)
 }
 
-fn view(listed: &ListedSecret, sources: &Sources<'_>) -> Secret {
+fn view(Entry { listed, scheduled }: &Entry<'_>, sources: &Sources<'_>, wanted: &Wanted) -> Secret {
+    let since = last_turn(listed, sources);
     Secret {
         arn: listed.arn.clone(),
         name: listed.name.clone(),
-        tags: (*listed.tags).clone(),
+        tags: listed.tags.clone(),
         in_namespace: listed
             .name
             .starts_with(&sources.setting.organisation.namespace),
         owning_service: listed.owning_service.clone(),
-        current_version: current_version(listed, sources),
-        rotation: rotation(listed, sources),
+        rotation: read(wanted.rotation, || {
+            Known::Known(rotation(listed, scheduled, sources, &since))
+        }),
+        current_version: read(wanted.current_version, || {
+            Known::Known(current_version(listed, sources, &since))
+        }),
         labels: listed
             .version_stages
             .values()
             .map(|stages| i64::try_from(stages.len()).unwrap_or(i64::MAX))
             .fold(0, i64::saturating_add),
-        key: key(listed, sources),
-        policy: policy(listed, sources),
-        replica_regions: replica_regions(listed, sources),
+        key: read(wanted.key, || Known::Known(key(listed, sources))),
+        policy: read(wanted.policy, || policy(listed, sources)),
+        replica_regions: read(wanted.replica_regions, || replica_regions(listed, sources)),
     }
 }
 
-fn rotation(listed: &ListedSecret, sources: &Sources<'_>) -> Rotation {
-    let (schedule, text) = scheduled(listed);
-    let gap = match &schedule {
-        Ok(_) => sources
-            .gaps
-            .get(&text)
-            .cloned()
-            .unwrap_or_else(|| Err("its schedule was not measured".to_owned())),
-        Err(error) => Err(error.to_string()),
-    };
-    let last = last_turn(listed, sources).ok();
-    let window = match (&schedule, &gap, last) {
-        (Ok(schedule), Ok(gap), Some(last)) => Known::Known(schedule.window(last + gap.as_delta())),
-        (Err(error), _, _) => Known::Unknown(error.to_string()),
-        (_, Err(reason), _) => Known::Unknown(reason.clone()),
-        (_, _, None) => Known::Unknown("when the current version was made is not known".to_owned()),
+/// A member, where a rule reads it.
+fn read<T>(wanted: bool, member: impl FnOnce() -> Known<T>) -> Known<T> {
+    if wanted {
+        member()
+    } else {
+        Known::Unknown("no rule reads it".to_owned())
+    }
+}
+
+fn rotation(
+    listed: &ListedSecret,
+    scheduled: &Scheduled,
+    sources: &Sources<'_>,
+    since: &Result<Time, String>,
+) -> Rotation {
+    let (longest_gap, window) = match (&scheduled.measured, since) {
+        (Ok((schedule, gap)), Ok(since)) => (
+            Known::Known(*gap),
+            Known::Known(schedule.window(*since + gap.as_delta())),
+        ),
+        (Ok((_, gap)), Err(_)) => (
+            Known::Known(*gap),
+            Known::Unknown("when the current version was made is not known".to_owned()),
+        ),
+        (Err(reason), _) => (
+            Known::Unknown(reason.clone()),
+            Known::Unknown(reason.clone()),
+        ),
     };
     Rotation {
         enabled: listed.rotation_enabled,
-        schedule: text,
-        longest_gap: known(gap),
+        schedule: scheduled.text.clone(),
+        longest_gap,
         window,
         function_arn: listed.rotation_function_arn.clone(),
         function_name: listed
@@ -405,10 +485,10 @@ fn rotation(listed: &ListedSecret, sources: &Sources<'_>) -> Rotation {
     }
 }
 
-fn known<T>(found: Result<T, String>) -> Known<T> {
+fn known<T>(found: Result<T, impl Into<String>>) -> Known<T> {
     match found {
         Ok(value) => Known::Known(value),
-        Err(reason) => Known::Unknown(reason),
+        Err(reason) => Known::Unknown(reason.into()),
     }
 }
 
@@ -431,16 +511,19 @@ fn is_stuck(listed: &ListedSecret) -> bool {
     })
 }
 
-fn current_id(listed: &ListedSecret) -> Option<String> {
+fn current_id(listed: &ListedSecret) -> Option<&str> {
     listed
         .version_stages
         .iter()
         .find(|(_, stages)| stages.iter().any(|stage| **stage == *"AWSCURRENT"))
-        .map(|(id, _)| id.to_owned())
+        .map(|(id, _)| id)
 }
 
-fn current_version(listed: &ListedSecret, sources: &Sources<'_>) -> CurrentVersion {
-    let since = last_turn(listed, sources);
+fn current_version(
+    listed: &ListedSecret,
+    sources: &Sources<'_>,
+    since: &Result<Time, String>,
+) -> CurrentVersion {
     let dated_by = if is_settled(listed) {
         "last rotation date"
     } else {
@@ -449,15 +532,13 @@ fn current_version(listed: &ListedSecret, sources: &Sources<'_>) -> CurrentVersi
     let id = current_id(listed);
     CurrentVersion {
         present: id.is_some(),
-        id,
-        dated_by: since
-            .as_ref()
-            .map(|_| dated_by.to_owned())
-            .map_or_else(|reason| Known::Unknown(reason.clone()), Known::Known),
-        age: match since {
-            Ok(since) => Known::Known(Duration::from(sources.setting.now - since)),
-            Err(reason) => Known::Unknown(reason),
-        },
+        id: id.map(str::to_owned),
+        dated_by: known(since.as_ref().map(|_| dated_by.to_owned())),
+        age: known(
+            since
+                .as_ref()
+                .map(|since| Duration::from(sources.setting.now - *since)),
+        ),
     }
 }
 

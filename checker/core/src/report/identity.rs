@@ -2,9 +2,10 @@
 //!
 //! Version 5 of RFC 9562 (a name within a namespace): the OSCAL schema admits versions 4 and 5 only.
 
-use sha1::{Digest as _, Sha1};
+use std::fmt;
+use std::io::Write as _;
 
-use crate::observation::hex;
+use sha1::{Digest as _, Sha1};
 
 /// The namespace of everything that this checker names, a UUID.
 const NAMESPACE: u128 = 0x6f1d_1c9e_52b4_5d0a_9c3e_7a41_0b6d_8e25;
@@ -14,9 +15,8 @@ pub(super) fn identity(parts: &[&str]) -> String {
     let mut hash = Sha1::new();
     hash.update(NAMESPACE.to_be_bytes());
     for part in parts {
-        hash.update(part.len().to_string());
-        hash.update(":");
-        hash.update(part);
+        // Hashing cannot fail.
+        write!(hash, "{}:{part}", part.len()).unwrap_or_default();
     }
     // The first 16 bytes, with the version and the variant written over six of their bits.
     let uuid: u128 = hash
@@ -26,16 +26,13 @@ pub(super) fn identity(parts: &[&str]) -> String {
         .fold(0, |uuid, byte| uuid << 8 | u128::from(*byte));
     let uuid = uuid & !(0xF << 76) | 5 << 76;
     let uuid = uuid & !(0b11 << 62) | 0b10 << 62;
-    let digits = hex(&uuid.to_be_bytes());
-    let group = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
-    [
-        group(0, 8),
-        group(8, 12),
-        group(12, 16),
-        group(16, 20),
-        group(20, 32),
-    ]
-    .join("-")
+    let mut text = String::with_capacity(36);
+    // Writing to a string cannot fail.
+    fmt::write(&mut text, format_args!("{uuid:032x}")).unwrap_or_default();
+    for hyphen in [8, 13, 18, 23] {
+        text.insert(hyphen, '-');
+    }
+    text
 }
 
 #[cfg(test)]

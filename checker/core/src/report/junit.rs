@@ -4,6 +4,8 @@
 //! whole milliseconds, a skipped case carries its reason, and no attribute is written that the Jenkins schema
 //! refuses. Valid against `jenkins-junit-10.xsd`.
 
+use std::borrow::Cow;
+
 use junit_report::{Duration, OffsetDateTime, ReportBuilder, TestCase, TestCaseBuilder, TestSuite};
 
 use crate::run::{ControlRun, Finding, Run, WaiverNote};
@@ -86,7 +88,7 @@ fn case(run: &Run, control: &ControlRun, finding: &Finding) -> TestCase {
 
 /// The finding and its reasons.
 fn message(finding: &Finding) -> String {
-    attribute(&format!("{}: {}", finding.says, finding.because.join("; ")))
+    attribute(&format!("{}: {}", finding.says, finding.because.join("; "))).into_owned()
 }
 
 /// Who accepted the finding, until when and why.
@@ -105,7 +107,8 @@ fn waived(run: &Run, finding: &Finding) -> String {
         }) => attribute(&format!(
             "waiver {id} until {expires} by {approver}: {reason} ({})",
             finding.says
-        )),
+        ))
+        .into_owned(),
         None => message(finding),
     }
 }
@@ -130,7 +133,11 @@ fn trace(finding: &Finding) -> String {
 }
 
 /// Text for an attribute: readers turn white space into blanks, so it is written as blanks.
-fn attribute(text: &str) -> String {
+fn attribute(text: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~');
+    if text.len() <= LONGEST_TEXT && text.bytes().all(plain) {
+        return Cow::Borrowed(text);
+    }
     legal(text)
         .map(|c| if c.is_whitespace() { ' ' } else { c })
         .collect()

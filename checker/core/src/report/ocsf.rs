@@ -18,7 +18,18 @@ pub(super) fn write(run: &Run, out: &mut dyn Write) -> Result<(), ReportError> {
     for control in &run.controls {
         let common = Common::of(run, control);
         for finding in &control.findings {
-            serde_json::to_writer(&mut *out, &event(run, control, &common, finding))?;
+            let uid = identity(&[
+                "finding",
+                run.target.word(),
+                &run.account,
+                &run.region,
+                &run.stage,
+                &control.id,
+                &finding.assertion,
+                &finding.resource,
+            ]);
+            let event = event(run, control, &common, finding, &uid);
+            serde_json::to_writer(&mut *out, &event)?;
             out.write_all(b"\n")?;
         }
     }
@@ -104,11 +115,11 @@ struct NameValue<'a> {
 #[derive(Serialize)]
 struct FindingInfo<'a> {
     created_time: i64,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    data_sources: Vec<String>,
-    title: String,
+    #[serde(skip_serializing_if = "DataSources::is_empty")]
+    data_sources: DataSources<'a>,
+    title: Title<'a>,
     types: [&'static str; 1],
-    uid: String,
+    uid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     uid_alt: Option<&'a str>,
 }
@@ -120,6 +131,45 @@ struct Metadata<'a> {
     product: Product<'a>,
     uid: String,
     version: &'static str,
+}
+
+/// The files of the run's folder that a finding rests on; each is named by its SHA-256.
+struct DataSources<'a>(&'a [String]);
+
+impl DataSources<'_> {
+    fn digests(&self) -> impl Iterator<Item = &String> {
+        self.0.iter().filter(|digest| is_digest(digest))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.digests().next().is_none()
+    }
+}
+
+impl Serialize for DataSources<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.digests().map(EvidenceFile))
+    }
+}
+
+struct EvidenceFile<'a>(&'a String);
+
+impl Serialize for EvidenceFile<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("evidence/{}.json", self.0))
+    }
+}
+
+/// The rule by its full name.
+struct Title<'a> {
+    control: &'a str,
+    rule: &'a str,
+}
+
+impl Serialize for Title<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}.{}", self.control, self.rule))
+    }
 }
 
 /// Where the rule stands.
@@ -161,17 +211,8 @@ fn event<'a>(
     control: &'a ControlRun,
     common: &'a Common<'a>,
     finding: &'a Finding,
+    uid: &'a str,
 ) -> Event<'a> {
-    let uid = identity(&[
-        "finding",
-        run.target.word(),
-        &run.account,
-        &run.region,
-        &run.stage,
-        &control.id,
-        &finding.assertion,
-        &finding.resource,
-    ]);
     let [target, stage, account, region, sha256] = common.labels.each_ref().map(String::as_str);
     let (severity_id, severity) = severity(control, finding.verdict);
     let (status_id, status) = match finding.verdict {
@@ -191,16 +232,13 @@ fn event<'a>(
         count: finding.count,
         finding_info: FindingInfo {
             created_time: run.started.timestamp_millis(),
-            // Files of the run's folder; each is named by its SHA-256.
-            data_sources: finding
-                .evidence
-                .iter()
-                .filter(|digest| is_digest(digest))
-                .map(|digest| format!("evidence/{digest}.json"))
-                .collect(),
-            title: format!("{}.{}", control.id, finding.assertion),
+            data_sources: DataSources(&finding.evidence),
+            title: Title {
+                control: &control.id,
+                rule: &finding.assertion,
+            },
             types: ["Compliance"],
-            uid: uid.clone(),
+            uid,
             uid_alt: finding.waiver.as_deref(),
         },
         message: &finding.says,
@@ -219,7 +257,7 @@ fn event<'a>(
                 vendor_name: "checker",
                 version: run.tool.strip_prefix("checker ").unwrap_or(&run.tool),
             },
-            uid: identity(&["event", &run.run_id, &uid]),
+            uid: identity(&["event", &run.run_id, uid]),
             version: "1.8.0",
         },
         remediation: (!passed && !control.remediation.is_empty()).then(|| Remediation {
