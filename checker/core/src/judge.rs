@@ -162,10 +162,15 @@ struct Bench<'a> {
 impl Bench<'_> {
     fn judge(&mut self, number: usize, control: &Control) -> (ControlRun, Vec<ReachPath>) {
         let (mut findings, mut paths) = (Vec::new(), Vec::new());
+        // There may be very many, and room for twice as many is much.
+        let add = |findings: &mut Vec<Finding>, found: Vec<Finding>| {
+            findings.reserve_exact(found.len());
+            findings.extend(found);
+        };
         for (check, asked) in control.checks.iter().enumerate() {
             match asked {
                 Check::Inspect(inspect) => match self.inspected.remove(&(number, check)) {
-                    Some(found) => findings.extend(found),
+                    Some(found) => add(&mut findings, found),
                     // The catalogue knows no such population, or it was never put together: nothing was seen of it.
                     None => findings.push(unseen(inspect)),
                 },
@@ -173,12 +178,12 @@ impl Bench<'_> {
                 Check::Iam(_) | Check::Probe(_) if !self.setting.judges_once() => {}
                 Check::Iam(iam) => {
                     let (found, ways) = self.access(control, iam);
-                    findings.extend(found);
+                    add(&mut findings, found);
                     paths.extend(ways);
                 }
                 Check::Probe(check) => {
                     let bindings = common(control, self.setting);
-                    findings.extend(probe::judge(check, bindings, self.facts));
+                    add(&mut findings, probe::judge(check, bindings, self.facts));
                 }
             }
         }

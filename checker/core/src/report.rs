@@ -7,7 +7,7 @@ mod faults;
 mod html;
 mod identity;
 mod index;
-pub mod junit;
+mod junit;
 mod legible;
 mod markdown;
 mod ocsf;
@@ -22,13 +22,39 @@ mod tests;
 pub use faults::faults;
 pub use index::{Recorded, index};
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use crate::run::Run;
 
-/// Writes one file that follows from a run and the runs before it. Those may be in any order; the ones of another target,
-/// account, region or stage are left out.
-pub type Render = fn(&Run, &[Run], &mut dyn Write) -> Result<(), ReportError>;
+/// One file that follows from a run and the runs before it.
+#[derive(Debug, Clone, Copy)]
+pub struct Report {
+    /// Its name in the run's folder.
+    pub name: &'static str,
+    render: fn(&Run, &[Run], &mut Out<'_>) -> Result<(), ReportError>,
+}
+
+/// Where a report goes, in blocks: it is written in very many small pieces.
+pub(crate) type Out<'a> = BufWriter<&'a mut dyn Write>;
+
+/// So many bytes are written at once.
+const BLOCK: usize = 64 << 10;
+
+impl Report {
+    pub(crate) const fn new(
+        name: &'static str,
+        render: fn(&Run, &[Run], &mut Out<'_>) -> Result<(), ReportError>,
+    ) -> Self {
+        Self { name, render }
+    }
+
+    /// Writes it. The runs before may be in any order; those of another target, account, region or stage are left out.
+    pub fn write(&self, run: &Run, earlier: &[Run], to: &mut dyn Write) -> Result<(), ReportError> {
+        let mut out = Out::with_capacity(BLOCK, to);
+        (self.render)(run, earlier, &mut out)?;
+        Ok(out.flush()?)
+    }
+}
 
 /// A report that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +64,7 @@ pub enum ReportError {
     Json(serde_json::Error),
     /// `JUnit`.
     #[error("render `junit.xml`: {0}")]
-    Junit(#[from] junit::JunitError),
+    Junit(String),
     /// It had nowhere to go.
     #[error("write a report: {0}")]
     Write(#[from] io::Error),
@@ -59,20 +85,18 @@ pub const HTML: &str = "report.html";
 /// The summary for the page of a CI job.
 pub const SUMMARY: &str = "summary.md";
 
-/// Every report by its name.
-pub const REPORTS: [(&str, Render); 6] = [
-    ("junit.xml", |run, _, out| {
-        Ok(out.write_all(junit::render(run)?.as_bytes())?)
-    }),
-    (HTML, |run, earlier, out| {
+/// Every report.
+pub const REPORTS: [Report; 6] = [
+    Report::new("junit.xml", |run, _, out| junit::write(run, out)),
+    Report::new(HTML, |run, earlier, out| {
         Ok(out.write_all(html::render(run, earlier).as_bytes())?)
     }),
-    (SUMMARY, |run, earlier, out| {
+    Report::new(SUMMARY, |run, earlier, out| {
         Ok(out.write_all(markdown::render(run, earlier).as_bytes())?)
     }),
-    ("oscal-assessment-results.json", |run, _, out| {
+    Report::new("oscal-assessment-results.json", |run, _, out| {
         oscal::write(run, out)
     }),
-    ("ocsf.jsonl", |run, _, out| ocsf::write(run, out)),
-    ("gate.sarif", |run, _, out| sarif::write(run, out)),
+    Report::new("ocsf.jsonl", |run, _, out| ocsf::write(run, out)),
+    Report::new("gate.sarif", |run, _, out| sarif::write(run, out)),
 ];

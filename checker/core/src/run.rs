@@ -406,7 +406,7 @@ impl Run {
     }
 
     /// Writes `run.json`: one finding a line.
-    pub fn write_json(&self, out: &mut dyn Write) -> Result<(), serde_json::Error> {
+    pub fn write_json(&self, out: &mut impl Write) -> Result<(), serde_json::Error> {
         json::lines(self, FINDINGS_LEVEL, out)
     }
 }

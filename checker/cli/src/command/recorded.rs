@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use checker_core::evidence::population;
@@ -104,12 +103,11 @@ pub(super) fn report(arguments: &ReportArguments, console: Console) -> Result<u8
         Failure::Broken(format!("failed to write `{}`: {error}", out.display()))
     };
     fs::create_dir_all(&out).map_err(|error| broken(&error))?;
-    for (name, render) in rendered() {
-        let path = out.join(name);
-        let file = File::create(&path).map_err(|error| broken(&error))?;
-        let mut file = BufWriter::new(file);
-        render(&run, &found.earlier, &mut file).map_err(|error| broken(&error))?;
-        file.flush().map_err(|error| broken(&error))?;
+    for report in rendered() {
+        let path = out.join(report.name);
+        let mut file = File::create(&path).map_err(|error| broken(&error))?;
+        let written = report.write(&run, &found.earlier, &mut file);
+        written.map_err(|error| broken(&error))?;
         data(&format!("{}\n", path.display()));
     }
     console.line(&format!(

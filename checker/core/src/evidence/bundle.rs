@@ -4,7 +4,7 @@
 //! of a run, its later verification and `checker report`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufWriter, IntoInnerError, Write};
+use std::io::{self, Write};
 
 use sha2::{Digest as _, Sha256};
 
@@ -17,7 +17,7 @@ use super::population;
 use super::signature::{Key, SignatureError};
 use crate::control::{SourceFile, Sources};
 use crate::observation::{Answer, Facts, Observation, hex};
-use crate::report::{REPORTS, Render, ReportError};
+use crate::report::{Out, REPORTS, Report, ReportError};
 use crate::run::Run;
 
 /// Files by their path below the run's folder.
@@ -46,9 +46,6 @@ impl Store for Bundle {
 pub const EARLIER: &str = "earlier.json";
 /// Who may sign, where the run says so itself.
 pub const SIGNERS: &str = "allowed_signers";
-
-/// So many bytes go to a file at once.
-const BLOCK: usize = 64 << 10;
 
 /// What a run consists of.
 #[derive(Debug, Clone, Copy)]
@@ -115,17 +112,17 @@ impl From<ReportError> for SealError {
     }
 }
 
-/// The files that are rendered from a run, by name.
-pub fn rendered() -> impl Iterator<Item = (&'static str, Render)> {
-    let own: [(&str, Render); 4] = [
-        ("run.json", |run, _, out| Ok(run.write_json(out)?)),
-        ("population.csv", |run, _, out| {
+/// The files that are rendered from a run.
+pub fn rendered() -> impl Iterator<Item = Report> {
+    let own = [
+        Report::new("run.json", |run, _, out| Ok(run.write_json(out)?)),
+        Report::new("population.csv", |run, _, out| {
             Ok(out.write_all(population::csv(run).as_bytes())?)
         }),
-        ("HOW-TO-VERIFY.md", |run, _, out| {
+        Report::new("HOW-TO-VERIFY.md", |run, _, out| {
             Ok(out.write_all(guide::text(run).as_bytes())?)
         }),
-        (EARLIER, |_, earlier, out| write_earlier(earlier, out)),
+        Report::new(EARLIER, |_, earlier, out| write_earlier(earlier, out)),
     ];
     own.into_iter().chain(REPORTS)
 }
@@ -142,8 +139,8 @@ pub fn seal<S: Store>(
         store,
         files: Vec::new(),
     };
-    for (name, render) in rendered() {
-        sealing.render(name, |out| render(contents.run, contents.earlier, out))?;
+    for report in rendered() {
+        sealing.render(report, contents.run, contents.earlier)?;
     }
     for (name, text) in contents.further {
         sealing.keep(name, text)?;
@@ -221,23 +218,17 @@ struct Sealing<'a, S> {
 
 impl<S: Store> Sealing<'_, S> {
     /// Writes a file while it is rendered.
-    fn render(
-        &mut self,
-        path: &str,
-        render: impl FnOnce(&mut dyn Write) -> Result<(), ReportError>,
-    ) -> Result<(), SealError> {
-        let measured = Measured {
-            file: self.store.create(path)?,
+    fn render(&mut self, report: Report, run: &Run, earlier: &[Run]) -> Result<(), SealError> {
+        let mut measured = Measured {
+            file: self.store.create(report.name)?,
             hash: Sha256::new(),
             size: 0,
         };
-        let mut out = BufWriter::with_capacity(BLOCK, measured);
-        render(&mut out)?;
-        let Measured { hash, size, .. } = out.into_inner().map_err(IntoInnerError::into_error)?;
+        report.write(run, earlier, &mut measured)?;
         self.files.push(Entry {
-            path: path.to_owned(),
-            sha256: hex(&hash.finalize()),
-            size,
+            path: report.name.to_owned(),
+            sha256: hex(&measured.hash.finalize()),
+            size: measured.size,
         });
         Ok(())
     }
@@ -271,7 +262,7 @@ impl<W: Write> Write for Measured<W> {
 }
 
 /// The outlines of earlier runs, one a line.
-fn write_earlier(earlier: &[Run], out: &mut dyn Write) -> Result<(), ReportError> {
+fn write_earlier(earlier: &[Run], out: &mut Out<'_>) -> Result<(), ReportError> {
     out.write_all(b"[")?;
     for (at, run) in earlier.iter().enumerate() {
         out.write_all(if at == 0 { b"\n" } else { b",\n" })?;

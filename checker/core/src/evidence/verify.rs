@@ -304,20 +304,21 @@ impl Verification {
             let known = path.contains('/')
                 || path == SIGNERS
                 || UNLISTED.contains(&path.as_str())
-                || rendered().any(|(name, _)| name == path);
+                || rendered().any(|report| report.name == path);
             if !known {
                 self.unproven.push(format!(
                     "that {path} follows from the evidence: it is not rendered again"
                 ));
             }
         }
-        for (name, render) in rendered() {
+        for report in rendered() {
+            let name = report.name;
             let Some(bytes) = bundle.get(name) else {
                 self.wrong(name, "is missing, and every run has it");
                 continue;
             };
             let mut beside = Beside::new(bytes);
-            if let Err(error) = render(run, earlier, &mut beside) {
+            if let Err(error) = report.write(run, earlier, &mut beside) {
                 self.wrong(name, format!("failed to {error}"));
                 continue;
             }

@@ -11,7 +11,7 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 pub(crate) fn lines(
     value: &impl Serialize,
     depth: usize,
-    out: &mut dyn Write,
+    out: &mut impl Write,
 ) -> Result<(), serde_json::Error> {
     let mut serializer = Serializer::with_formatter(
         &mut *out,

@@ -171,10 +171,14 @@ impl<'a> Look<'a> {
         match tally {
             Ok(tally) => {
                 let whole = self.whole(&tally, &name, noun, ground, sources);
-                let rules = tally.told.into_iter();
-                let told =
-                    rules.flat_map(|told| told.findings.into_iter().chain(told.passed.finish()));
-                std::iter::once(whole).chain(told).collect()
+                let told = tally.told.iter().map(|told| told.findings.len() + 1);
+                let mut findings = Vec::with_capacity(1 + told.sum::<usize>());
+                findings.push(whole);
+                for told in tally.told {
+                    findings.extend(told.findings);
+                    findings.extend(told.passed.finish());
+                }
+                findings
             }
             Err(unseen) => {
                 let because = vec![unseen.to_string()];

@@ -6,7 +6,9 @@
 
 use std::borrow::Cow;
 
-use junit_report::{Duration, OffsetDateTime, ReportBuilder, TestCase, TestCaseBuilder, TestSuite};
+use junit_report::{Duration, OffsetDateTime, Report, TestCase, TestCaseBuilder, TestSuite};
+
+use super::{Out, ReportError};
 
 use crate::run::{ControlRun, Finding, Run, WaiverNote};
 use crate::verdict::Verdict;
@@ -17,31 +19,18 @@ const LONGEST_TEXT: usize = 4096;
 /// How many digests of evidence a case names; all of them are in `run.json`.
 const DIGESTS: usize = 3;
 
-/// A report that could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum JunitError {
-    /// The writer refused.
-    #[error("write the JUnit report: {0}")]
-    Unwritable(String),
-    /// The time of the run is beyond what the format can hold.
-    #[error("write the JUnit report: the time of the run is out of range")]
-    Time,
-}
-
-/// The XML text of a run.
-pub fn render(run: &Run) -> Result<String, JunitError> {
+/// Writes the XML of a run.
+pub(super) fn write(run: &Run, out: &mut Out<'_>) -> Result<(), ReportError> {
     let timestamp = OffsetDateTime::from_unix_timestamp(run.started.timestamp())
-        .map_err(|_error| JunitError::Time)?;
-    let mut report = ReportBuilder::new();
+        .map_err(|_error| ReportError::Junit("the time of the run is out of range".to_owned()))?;
+    let mut report = Report::new();
     for control in &run.controls {
         report.add_testsuite(suite(run, control, timestamp));
     }
-    let mut bytes = Vec::new();
-    report
-        .build()
-        .write_xml(&mut bytes)
-        .map_err(|error| JunitError::Unwritable(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| JunitError::Unwritable(error.to_string()))
+    report.write_xml(out).map_err(|error| match error {
+        junit_report::Error::Io(error) => ReportError::Write(error),
+        junit_report::Error::Xml(error) => ReportError::Junit(error.to_string()),
+    })
 }
 
 fn suite(run: &Run, control: &ControlRun, timestamp: OffsetDateTime) -> TestSuite {
@@ -171,6 +160,12 @@ fn is_xml(c: char) -> bool {
 mod tests {
     use super::*;
     use crate::report::sample::{self, HOSTILE, finding};
+
+    fn render(run: &Run) -> Result<String, ReportError> {
+        let mut xml = Vec::new();
+        write(run, &mut Out::new(&mut xml))?;
+        Ok(String::from_utf8(xml).unwrap())
+    }
 
     fn run(verdict: Verdict, text: &str) -> Run {
         let mut run = sample::with_text(text);

@@ -3,18 +3,18 @@
 //! An Inconclusive finding has the status Warning, which OCSF defines as "did not yield a result due to missing
 //! information". A waived one still fails, and is marked as suppressed.
 
-use std::io::Write;
+use std::io::Write as _;
 
 use serde::{Serialize, Serializer};
 
-use super::ReportError;
 use super::html::mark::is_digest;
 use super::identity::identity;
+use super::{Out, ReportError};
 use crate::run::{ControlRun, Finding, Run};
 use crate::verdict::Verdict;
 
 /// Writes a line a finding.
-pub(super) fn write(run: &Run, out: &mut dyn Write) -> Result<(), ReportError> {
+pub(super) fn write(run: &Run, out: &mut Out<'_>) -> Result<(), ReportError> {
     for control in &run.controls {
         let common = Common::of(run, control);
         for finding in &control.findings {

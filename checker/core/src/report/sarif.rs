@@ -6,12 +6,12 @@
 //! out: `run.json` has them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use std::io::Write as _;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::ReportError;
+use super::{Out, ReportError};
 use crate::observation::hex;
 use crate::run::{ControlRun, Finding, Run};
 use crate::verdict::Verdict;
@@ -45,7 +45,7 @@ impl Place {
 }
 
 /// Writes the report.
-pub(super) fn write(run: &Run, out: &mut dyn Write) -> Result<(), ReportError> {
+pub(super) fn write(run: &Run, out: &mut Out<'_>) -> Result<(), ReportError> {
     let mut rules = Vec::new();
     let mut results = Vec::new();
     for control in &run.controls {

@@ -25,10 +25,10 @@ const OCSF: &str = "ocsf.jsonl";
 fn all(run: &Run, earlier: &[Run]) -> Vec<(&'static str, String)> {
     REPORTS
         .into_iter()
-        .map(|(name, render)| {
+        .map(|report| {
             let mut text = Vec::new();
-            render(run, earlier, &mut text).unwrap();
-            (name, String::from_utf8(text).unwrap())
+            report.write(run, earlier, &mut text).unwrap();
+            (report.name, String::from_utf8(text).unwrap())
         })
         .collect()
 }
