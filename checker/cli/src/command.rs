@@ -147,10 +147,18 @@ pub(crate) fn catalog(
     controls::load(folder, stage, &[])
 }
 
-/// A runtime for work that waits.
+/// A runtime for work that waits, and for the lab beside it.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    started(tokio::runtime::Builder::new_multi_thread().worker_threads(2))
+}
+
+/// A runtime for work that does nothing but wait: for an AWS that is elsewhere.
+fn waiting_runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    started(&mut tokio::runtime::Builder::new_current_thread())
+}
+
+fn started(builder: &mut tokio::runtime::Builder) -> Result<tokio::runtime::Runtime, Failure> {
+    builder
         .enable_all()
         .build()
         .map_err(|error| Failure::Broken(format!("failed to start: {error}")))

@@ -170,7 +170,7 @@ pub(crate) mod list {
     /// Shorter lists are written as they are.
     const LONG: usize = 200;
     /// The rows of one part.
-    const PART: usize = 1000;
+    const PART: usize = 250;
     /// The member that holds the parts.
     const PARTS: &str = "parts";
 

@@ -9,7 +9,7 @@ use checker_core::shard::Shard;
 use checker_lab::{Fault, Replacement};
 use clap::{Args, ValueEnum};
 
-use super::{controls, runtime};
+use super::{controls, runtime, waiting_runtime};
 use crate::console::Console;
 use crate::examination::{Question, examine, examine_places};
 use crate::failure::Failure;
@@ -116,7 +116,11 @@ pub(super) fn run(arguments: &Arguments, console: Console) -> Result<u8, Failure
         },
     )?;
     let signer = arguments.signer(&archive)?;
-    runtime()?.block_on(async {
+    let runtime = match arguments.target {
+        Where::Lab => runtime()?,
+        Where::Aws => waiting_runtime()?,
+    };
+    runtime.block_on(async {
         let mut subject = subject(arguments, console)
             .await?
             .with_control_policies(arguments.scp.as_deref())?;

@@ -39,7 +39,7 @@ pub fn with_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 /// So many items are in hand at a time.
-const AT_ONCE: usize = 512;
+const AT_ONCE: usize = 128;
 
 /// Up to so many items are done by one thread: they take less time than another thread and its memory cost.
 const ALONE: usize = 2_048;
