@@ -4,7 +4,7 @@
 //! complete (every page) or unseen: a page token that comes twice, a missing member or an error half way
 //! through makes all of it unseen. Nothing here changes anything.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
 use aws_types::SdkConfig;
@@ -61,18 +61,25 @@ pub(crate) struct Aws {
     caller: Arc<OnceLock<Caller>>,
     clock: Clock,
     calls: Arc<Calls>,
-    cloudtrail: aws_sdk_cloudtrail::Client,
-    events: aws_sdk_eventbridge::Client,
-    logs: aws_sdk_cloudwatchlogs::Client,
-    secretsmanager: aws_sdk_secretsmanager::Client,
-    sns: aws_sdk_sns::Client,
-    sqs: aws_sdk_sqs::Client,
-    ssm: aws_sdk_ssm::Client,
-    tagging: aws_sdk_resourcegroupstagging::Client,
-    kms: aws_sdk_kms::Client,
-    lambda: aws_sdk_lambda::Client,
-    iam: aws_sdk_iam::Client,
-    sts: aws_sdk_sts::Client,
+    cloudtrail: Lazily<aws_sdk_cloudtrail::Client>,
+    events: Lazily<aws_sdk_eventbridge::Client>,
+    logs: Lazily<aws_sdk_cloudwatchlogs::Client>,
+    secretsmanager: Lazily<aws_sdk_secretsmanager::Client>,
+    sns: Lazily<aws_sdk_sns::Client>,
+    sqs: Lazily<aws_sdk_sqs::Client>,
+    ssm: Lazily<aws_sdk_ssm::Client>,
+    tagging: Lazily<aws_sdk_resourcegroupstagging::Client>,
+    kms: Lazily<aws_sdk_kms::Client>,
+    lambda: Lazily<aws_sdk_lambda::Client>,
+    iam: Lazily<aws_sdk_iam::Client>,
+    sts: Lazily<aws_sdk_sts::Client>,
+}
+
+/// A client that is made when something is asked of it: few runs need all of them.
+type Lazily<T> = Arc<LazyLock<T, Box<dyn FnOnce() -> T + Send>>>;
+
+fn lazily<T>(make: impl FnOnce() -> T + Send + 'static) -> Lazily<T> {
+    Arc::new(LazyLock::new(Box::new(make)))
 }
 
 /// An answer with its origin.
@@ -83,16 +90,19 @@ impl Aws {
     pub(crate) fn new(config: &SdkConfig, clock: Clock) -> Self {
         let calls = Arc::new(Calls::default());
         macro_rules! client {
-            ($service:ident) => {
-                $service::Client::from_conf(
-                    $service::config::Builder::from(config)
-                        // AWS throttles by account and region, so what one learned is not for another.
-                        .retry_partition($service::config::retry::RetryPartition::custom(stringify!($service)).build())
-                        .interceptor(calls::Counter::new(&calls))
-                        .interceptor(Ear::new(&clock))
-                        .build(),
-                )
-            };
+            ($service:ident) => {{
+                let (config, calls, clock) = (config.clone(), Arc::clone(&calls), clock.clone());
+                lazily(move || {
+                    $service::Client::from_conf(
+                        $service::config::Builder::from(&config)
+                            // AWS throttles by account and region, so what one learned is not for another.
+                            .retry_partition($service::config::retry::RetryPartition::custom(stringify!($service)).build())
+                            .interceptor(calls::Counter::new(&calls))
+                            .interceptor(Ear::new(&clock))
+                            .build(),
+                    )
+                })
+            }};
         }
         Self {
             region: config.region().map(ToString::to_string).unwrap_or_default(),
