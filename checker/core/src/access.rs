@@ -36,6 +36,7 @@ use crate::control::{AccessRule, Claim, Iam};
 use crate::expression::Bindings;
 use crate::observation::{Facts, Observation, Unseen};
 use crate::run::{Finding, ReachPath, ReachStep, Target};
+use crate::shared::Shared;
 use crate::verdict::Verdict;
 
 /// What a statement comes to for one principal.
@@ -335,6 +336,7 @@ impl Everyone {
     ) -> Finding {
         let mut evidence = self.people.evidence.clone();
         evidence.extend(opinions);
+        let evidence = evidence.into_iter().map(Shared::from).collect();
         Finding::new(
             (&rule.id, &rule.source.to_string()),
             judged.principal,

@@ -87,7 +87,7 @@ pub fn outcomes(control: &Control, facts: &Facts, setting: &Setting) -> Outcomes
         .flat_map(|control| control.findings)
     {
         verdicts
-            .entry(finding.assertion)
+            .entry(finding.assertion.to_string())
             .or_default()
             .insert(finding.verdict);
     }

@@ -144,8 +144,8 @@ fn places(run: &Run, facts: &Facts) -> BTreeMap<String, String> {
             Verdict::Pass | Verdict::NotApplicable => false,
         })
         .filter_map(|finding| {
-            let place = declared.get(&finding.resource)?;
-            Some((finding.resource.clone(), (*place).to_owned()))
+            let place = declared.get(finding.resource.as_str())?;
+            Some((finding.resource.to_string(), (*place).to_owned()))
         })
         .collect()
 }

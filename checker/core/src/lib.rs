@@ -22,5 +22,6 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod shard;
+pub mod shared;
 mod table;
 pub mod verdict;

@@ -16,6 +16,7 @@ use crate::judge::{About, judge_folding};
 use crate::observation::{Facts, hex};
 use crate::population::Setting;
 use crate::run::{ControlRun, Finding, Fold, MANY_FINDINGS, Part, Run, WaiverNote};
+use crate::shared::Shared;
 use crate::verdict::Verdict;
 
 /// Why runs are not parts of one run.
@@ -309,7 +310,7 @@ fn whole(runs: &[Run]) -> Result<(), MergeError> {
 
 /// What is said of one rule: by resource, and what passed where there was too much of it to be told.
 #[derive(Default)]
-struct Shelf(BTreeMap<String, Finding>, Fold);
+struct Shelf(BTreeMap<Shared, Finding>, Fold);
 
 fn merged_control<'a>(
     control: &ControlRun,
@@ -317,8 +318,8 @@ fn merged_control<'a>(
     many: bool,
 ) -> ControlRun {
     // In order of the control file, within a rule by resource: the same however the parts were cut.
-    let mut rules: Vec<(String, String)> = Vec::new();
-    let mut shelves: BTreeMap<(String, String), Shelf> = BTreeMap::new();
+    let mut rules: Vec<(Shared, Shared)> = Vec::new();
+    let mut shelves: BTreeMap<(Shared, Shared), Shelf> = BTreeMap::new();
     for (run, part) in parts {
         for finding in &part.findings {
             let rule = (finding.source.clone(), finding.assertion.clone());
@@ -332,7 +333,8 @@ fn merged_control<'a>(
                 continue;
             }
             if many && !finding.resource.contains(&run.account) {
-                finding.resource = format!("{} ({} {})", finding.resource, run.account, run.region);
+                finding.resource =
+                    format!("{} ({} {})", finding.resource, run.account, run.region).into();
             }
             join(shelf, finding, run);
         }
@@ -370,7 +372,7 @@ fn place(source: &str) -> (u64, u64) {
 }
 
 /// Adds a finding to those of its rule: what several parts say alike is said once.
-fn join(shelf: &mut BTreeMap<String, Finding>, mut finding: Finding, run: &Run) {
+fn join(shelf: &mut BTreeMap<Shared, Finding>, mut finding: Finding, run: &Run) {
     let Some(known) = shelf.get_mut(&finding.resource) else {
         shelf.insert(finding.resource.clone(), finding);
         return;
@@ -409,7 +411,7 @@ fn join(shelf: &mut BTreeMap<String, Finding>, mut finding: Finding, run: &Run) 
         return;
     }
     // The same resource, seen from another region.
-    finding.resource = format!("{} (seen from {})", finding.resource, run.region);
+    finding.resource = format!("{} (seen from {})", finding.resource, run.region).into();
     shelf.insert(finding.resource.clone(), finding);
 }
 

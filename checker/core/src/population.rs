@@ -15,6 +15,7 @@ use crate::expression::types::{Field, Type, Typed};
 use crate::expression::{Members, in_parts};
 use crate::observation::{Facts, Observation, Time, Unseen};
 use crate::shard::Shard;
+use crate::shared::Shared;
 
 use gap::Gaps;
 pub(crate) use grant::fits;
@@ -242,7 +243,7 @@ pub enum Noun {
 #[derive(Debug, Clone)]
 pub struct Item {
     /// What reports call it: an ARN where it has one.
-    pub resource: String,
+    pub resource: Shared,
     /// Its value, under the noun's variable.
     pub value: Value,
     /// Paths that could not be found out, each with the reason.
@@ -259,13 +260,13 @@ pub struct Item {
 
 impl Item {
     /// An item of a typed fact, whose paths start with `variable`.
-    pub(crate) fn of<T: Typed>(resource: impl Into<String>, variable: &str, fact: &T) -> Self {
+    pub(crate) fn of<T: Typed>(resource: impl Into<Shared>, variable: &str, fact: &T) -> Self {
         Self::only(resource, variable, fact, None)
     }
 
     /// The same with no more than the members that somebody reads, where there are many of its kind.
     pub(crate) fn only<T: Typed>(
-        resource: impl Into<String>,
+        resource: impl Into<Shared>,
         variable: &str,
         fact: &T,
         names: Option<&[Key]>,

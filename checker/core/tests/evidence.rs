@@ -797,7 +797,7 @@ fn failing() -> String {
         .find(|finding| finding.assertion == "switched-on" && finding.verdict.word() == "fail")
         .unwrap()
         .resource
-        .clone()
+        .to_string()
 }
 
 #[test]

@@ -9,6 +9,7 @@ use checker_core::evidence::population;
 use checker_core::evidence::rendered;
 use checker_core::evidence::verify::{Verification, verify};
 use checker_core::run::{Finding, Run};
+use checker_core::shared::Shared;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
@@ -243,9 +244,10 @@ pub(super) fn sample(arguments: &SampleArguments, console: Console) -> Result<u8
             let rows: Vec<Value> = drawn
                 .iter()
                 .map(|(resource, verdicts)| {
-                    let evidence: BTreeSet<&String> = findings(&run)
+                    let evidence: BTreeSet<&str> = findings(&run)
                         .filter(|(_, finding)| finding.resource == *resource)
                         .flat_map(|(_, finding)| &finding.evidence)
+                        .map(Shared::as_str)
                         .collect();
                     json!({"resource": resource, "verdicts": verdicts, "evidence": evidence})
                 })

@@ -86,8 +86,8 @@ impl Files {
             .flat_map(|control| &mut control.findings)
         {
             for digest in &mut finding.evidence {
-                if let Some(file) = self.packed.get(digest) {
-                    digest.clone_from(file);
+                if let Some(file) = self.packed.get(digest.as_str()) {
+                    *digest = file.into();
                 }
             }
             finding.evidence.dedup();

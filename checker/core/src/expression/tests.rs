@@ -625,7 +625,6 @@ fn the_paths_that_are_read_are_known_and_explained() {
     );
     let explained: Vec<String> = expression
         .explain(&bindings(&secret()))
-        .into_iter()
         .map(|(path, value)| format!("{path} = {value}"))
         .collect();
     assert_eq!(

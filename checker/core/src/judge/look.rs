@@ -1,7 +1,5 @@
 //! One inspection, made ready to look at many members, and what it gathers from them.
 
-use std::sync::Arc;
-
 use sha2::{Digest as _, Sha256};
 
 use super::{explained, weighed};
@@ -10,6 +8,7 @@ use crate::expression::{Bindings, Expression, Members, Path, Unevaluable};
 use crate::observation::{Facts, Unseen, hex};
 use crate::population::{Item, Noun, Reads, Setting};
 use crate::run::{Finding, Fold};
+use crate::shared::Shared;
 use crate::verdict::Verdict;
 
 /// An inspection with what is the same for every member.
@@ -28,8 +27,9 @@ pub(crate) struct Look<'a> {
 /// A rule with what is the same for every member.
 struct Ready<'a> {
     rule: &'a Rule,
+    id: Shared,
     reads: Reads,
-    source: String,
+    source: Shared,
 }
 
 /// What all members of a kind rest on.
@@ -37,7 +37,7 @@ pub(super) struct Ground<'a> {
     pub(super) facts: &'a Facts,
     pub(super) setting: &'a Setting,
     /// The files of the list that they are on.
-    pub(super) evidence: Vec<String>,
+    pub(super) evidence: Vec<Shared>,
     /// Whether passed findings are folded as they come.
     pub(super) fold: bool,
 }
@@ -48,9 +48,9 @@ pub(super) struct Tally {
     /// How many there are in all shards together.
     count: usize,
     /// Their names, where shards compare what they saw.
-    names: Vec<String>,
+    names: Vec<Shared>,
     /// Those whose filter could not be evaluated.
-    undecided: Vec<String>,
+    undecided: Vec<Shared>,
     /// By rule.
     told: Vec<Told>,
 }
@@ -76,8 +76,9 @@ impl<'a> Look<'a> {
                 .iter()
                 .map(|rule| Ready {
                     rule,
+                    id: rule.id.as_str().into(),
                     reads: read(&mut rule_paths(rule)),
-                    source: rule.source.to_string(),
+                    source: rule.source.to_string().into(),
                 })
                 .collect(),
             filter: read(&mut filter_paths(inspect).iter()),
@@ -128,16 +129,10 @@ impl<'a> Look<'a> {
     }
 
     /// Judges some members.
-    pub(super) fn judge(
-        &self,
-        tally: &mut Tally,
-        items: &[Item],
-        names: &[Arc<str>],
-        ground: &Ground<'_>,
-    ) {
+    pub(super) fn judge(&self, tally: &mut Tally, items: &[Item], ground: &Ground<'_>) {
         tally.told.resize_with(self.rules.len(), Told::default);
         let mut bindings = super::common(self.control, ground.setting);
-        for (at, item) in items.iter().enumerate() {
+        for item in items {
             match self.admits(&mut bindings, item) {
                 Ok(true) => {}
                 Ok(false) => continue,
@@ -154,7 +149,7 @@ impl<'a> Look<'a> {
                 continue;
             }
             for (ready, told) in self.rules.iter().zip(&mut tally.told) {
-                ready.judge(told, (item, names.get(at)), &bindings, ground);
+                ready.judge(told, item, &bindings, ground);
             }
         }
     }
@@ -165,7 +160,7 @@ impl<'a> Look<'a> {
         tally: Result<Tally, &Unseen>,
         noun: Noun,
         ground: &Ground<'_>,
-        sources: Vec<String>,
+        sources: Vec<Shared>,
     ) -> Vec<Finding> {
         let name = self.name();
         match tally {
@@ -182,7 +177,7 @@ impl<'a> Look<'a> {
             }
             Err(unseen) => {
                 let because = vec![unseen.to_string()];
-                let unseen = |rule: (&str, &str), says: &str, evidence: &[String]| {
+                let unseen = |rule: (&str, &str), says: &str, evidence: &[Shared]| {
                     let verdict = Verdict::Inconclusive;
                     Finding::new(rule, &name, verdict, says, because.clone())
                         .resting_on(evidence.to_vec())
@@ -205,7 +200,7 @@ impl<'a> Look<'a> {
         name: &str,
         noun: Noun,
         ground: &Ground<'_>,
-        sources: Vec<String>,
+        sources: Vec<Shared>,
     ) -> Finding {
         let population = &self.inspect.population;
         let (found, min) = (tally.count, population.min);
@@ -259,36 +254,27 @@ impl<'a> Look<'a> {
 
 impl Ready<'_> {
     /// Judges one member, and tells it in full, or by its name where it is one of many that passed.
-    fn judge(
-        &self,
-        told: &mut Told,
-        (item, name): (&Item, Option<&Arc<str>>),
-        bindings: &Bindings,
-        ground: &Ground<'_>,
-    ) {
+    fn judge(&self, told: &mut Told, item: &Item, bindings: &Bindings, ground: &Ground<'_>) {
         let rule = self.rule;
         let (verdict, because) = weighed(rule, item, bindings);
         let folds = ground.fold && verdict == Verdict::Pass;
-        if folds
-            && !told.passed.is_empty()
-            && let Some(name) = name
-        {
-            let evidence = ground.evidence.iter().map(String::as_str);
-            let own = self.own_evidence(item, ground.facts);
-            told.passed.add_named(Arc::clone(name), evidence.chain(own));
+        let own = self.own_evidence(item, ground.facts);
+        if folds && !told.passed.is_empty() {
+            let evidence = ground.evidence.iter().chain(&own);
+            told.passed.add_named(item.resource.clone(), evidence);
             return;
         }
         let because = because.unwrap_or_else(|| explained(&rule.that, verdict, bindings));
         let mut evidence = ground.evidence.clone();
-        for own in self.own_evidence(item, ground.facts) {
-            if !evidence.iter().any(|known| known == own) {
-                evidence.push(own.to_owned());
+        for own in own {
+            if !evidence.contains(&own) {
+                evidence.push(own);
             }
         }
         let says = rule.says.render(bindings);
         let finding = Finding::new(
-            (&rule.id, &self.source),
-            &item.resource,
+            (self.id.clone(), self.source.clone()),
+            item.resource.clone(),
             verdict,
             says,
             because,
@@ -302,11 +288,7 @@ impl Ready<'_> {
     }
 
     /// The files that answer for what the rule reads of a member.
-    fn own_evidence<'b>(
-        &'b self,
-        item: &'b Item,
-        facts: &'b Facts,
-    ) -> impl Iterator<Item = &'b str> {
+    fn own_evidence(&self, item: &Item, facts: &Facts) -> Vec<Shared> {
         let read = |(path, question)| self.reads.touch(path).then(|| facts.digest(question));
         let answers = item
             .details
@@ -315,7 +297,8 @@ impl Ready<'_> {
         answers
             .filter_map(read)
             .flatten()
-            .map(|digest| facts.files().name(digest))
+            .map(|digest| facts.files().name(digest).into())
+            .collect()
     }
 }
 
@@ -336,7 +319,7 @@ impl Tally {
 }
 
 /// SHA-256 over the members of a population, one a line.
-fn digest_of(names: &[String]) -> String {
+fn digest_of(names: &[Shared]) -> String {
     let mut hash = Sha256::new();
     for name in names {
         hash.update(name.as_bytes());

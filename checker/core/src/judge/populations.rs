@@ -4,7 +4,6 @@
 //! inspections over one kind of thing look at a member together, since of some kinds there are too many to be kept.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::look::{Ground, Look, Tally, paths};
 use super::{common, nowhere};
@@ -13,6 +12,7 @@ use crate::expression::{Members, Path};
 use crate::observation::{Facts, Observation, Unseen};
 use crate::population::{Item, Noun, Population, Reads, Setting};
 use crate::run::Finding;
+use crate::shared::Shared;
 
 /// Findings by the numbers of the control and of the check.
 pub(super) type Inspected = BTreeMap<(usize, usize), Vec<Finding>>;
@@ -135,11 +135,11 @@ impl<'a> Populations<'a> {
     }
 
     /// The files that the members of a kind are listed in, and those of the second source.
-    fn sources(&self, noun: Noun, reconciled: bool) -> Vec<String> {
+    fn sources(&self, noun: Noun, reconciled: bool) -> Vec<Shared> {
         noun.roots(reconciled)
             .iter()
             .filter_map(|question| self.facts.digest(question))
-            .map(|digest| self.facts.files().name(digest).to_owned())
+            .map(|digest| self.facts.files().name(digest).into())
             .collect()
     }
 }
@@ -148,13 +148,8 @@ impl<'a> Populations<'a> {
 fn judged(population: &Population<'_>, looks: &[Look<'_>], ground: &Ground<'_>) -> Vec<Tally> {
     let parts = population.walk(|tallies: &mut Vec<Tally>, items| {
         tallies.resize_with(looks.len(), Tally::default);
-        let names: Vec<Arc<str>> = items
-            .iter()
-            .filter(|_| ground.fold)
-            .map(|item| item.resource.as_str().into())
-            .collect();
         for (look, tally) in looks.iter().zip(tallies) {
-            look.judge(tally, items, &names, ground);
+            look.judge(tally, items, ground);
         }
     });
     let mut whole: Vec<Tally> = Vec::new();

@@ -111,7 +111,9 @@ impl<'a> Gaps<'a> {
             }
             for (_, path) in BY_NAME.iter().filter(|(of, _)| *of == noun) {
                 for item in &mut items {
-                    if is_false(&item.value, path) && !plan.deleted.contains(&item.resource) {
+                    if is_false(&item.value, path)
+                        && !plan.deleted.iter().any(|deleted| item.resource == *deleted)
+                    {
                         unknown(noun, item, "", ELSEWHERE);
                     }
                 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use cel::Value;
-use cel::objects::{AsKeyRef as _, Key as Name, KeyRef};
+use cel::objects::Key as Name;
 
 use super::{Item, Organisation, Reads, Setting, mismatch, resource_policy};
 use crate::duration::Duration;
@@ -151,36 +151,6 @@ pub(crate) struct Secrets<'a> {
     reads: Reads,
     /// What rules read of a secret: nothing else is put together.
     members: Members,
-    wanted: Wanted,
-}
-
-/// The members of a secret that are costly to put together.
-struct Wanted {
-    rotation: bool,
-    current_version: bool,
-    key: bool,
-    policy: bool,
-    replica_regions: bool,
-}
-
-impl Wanted {
-    /// Those that rules read; all where a secret is read as a whole.
-    fn of(read: Option<&[Name]>) -> Self {
-        let is = |member: &str| {
-            read.is_none_or(|names| {
-                names
-                    .iter()
-                    .any(|name| name.as_keyref() == KeyRef::String(member))
-            })
-        };
-        Self {
-            rotation: is("rotation"),
-            current_version: is("current_version"),
-            key: is("key"),
-            policy: is("policy"),
-            replica_regions: is("replica_regions"),
-        }
-    }
 }
 
 impl<'a> Secrets<'a> {
@@ -210,7 +180,6 @@ impl<'a> Secrets<'a> {
             .collect();
         entries.sort_by(|one, other| one.listed.arn.cmp(&other.listed.arn));
         Ok(Self {
-            wanted: Wanted::of(members.read("secret")),
             sources,
             entries,
             reads,
@@ -229,7 +198,7 @@ impl<'a> Secrets<'a> {
         let names = self.members.read("secret");
         entries
             .iter()
-            .map(|entry| item(entry, &self.sources, &self.reads, names, &self.wanted))
+            .map(|entry| item(entry, &self.sources, &self.reads, names))
             .collect()
     }
 }
@@ -321,15 +290,9 @@ impl Scheduled {
     }
 }
 
-fn item(
-    entry: &Entry<'_>,
-    sources: &Sources<'_>,
-    reads: &Reads,
-    names: Option<&[Name]>,
-    wanted: &Wanted,
-) -> Item {
+fn item(entry: &Entry<'_>, sources: &Sources<'_>, reads: &Reads, names: Option<&[Name]>) -> Item {
     let listed = entry.listed;
-    let fact = view(entry, sources, wanted);
+    let fact = view(entry, sources, reads);
     let mut item = Item::only(listed.arn.clone(), "secret", &fact, names);
     let organisation = &sources.setting.organisation;
     for (name, holds) in [
@@ -413,7 +376,7 @@ fn is_settled(listed: &ListedSecret) -> bool {
         .is_none_or(|changed| changed <= rotated + settles)
 }
 
-fn view(Entry { listed, scheduled }: &Entry<'_>, sources: &Sources<'_>, wanted: &Wanted) -> Secret {
+fn view(Entry { listed, scheduled }: &Entry<'_>, sources: &Sources<'_>, reads: &Reads) -> Secret {
     let since = last_turn(listed, sources);
     Secret {
         arn: listed.arn.clone(),
@@ -423,10 +386,10 @@ fn view(Entry { listed, scheduled }: &Entry<'_>, sources: &Sources<'_>, wanted: 
             .name
             .starts_with(&sources.setting.organisation.namespace),
         owning_service: listed.owning_service.clone(),
-        rotation: read(wanted.rotation, || {
+        rotation: when_read(reads, "secret.rotation", || {
             Known::Known(rotation(listed, scheduled, sources, &since))
         }),
-        current_version: read(wanted.current_version, || {
+        current_version: when_read(reads, "secret.current_version", || {
             Known::Known(current_version(listed, sources, &since))
         }),
         labels: listed
@@ -434,15 +397,17 @@ fn view(Entry { listed, scheduled }: &Entry<'_>, sources: &Sources<'_>, wanted: 
             .values()
             .map(|stages| i64::try_from(stages.len()).unwrap_or(i64::MAX))
             .fold(0, i64::saturating_add),
-        key: read(wanted.key, || Known::Known(key(listed, sources))),
-        policy: read(wanted.policy, || policy(listed, sources)),
-        replica_regions: read(wanted.replica_regions, || replica_regions(listed, sources)),
+        key: when_read(reads, "secret.key", || Known::Known(key(listed, sources))),
+        policy: when_read(reads, "secret.policy", || policy(listed, sources)),
+        replica_regions: when_read(reads, "secret.replica_regions", || {
+            replica_regions(listed, sources)
+        }),
     }
 }
 
 /// A member, where a rule reads it.
-fn read<T>(wanted: bool, member: impl FnOnce() -> Known<T>) -> Known<T> {
-    if wanted {
+fn when_read<T>(reads: &Reads, path: &str, member: impl FnOnce() -> Known<T>) -> Known<T> {
+    if reads.touch(path) {
         member()
     } else {
         Known::Unknown("no rule reads it".to_owned())

@@ -7,6 +7,7 @@ use crate::judge::verdict_of;
 use crate::observation::{Answer, Facts};
 use crate::population::{Item, mismatch};
 use crate::run::Finding;
+use crate::shared::Shared;
 use crate::verdict::Verdict;
 
 /// One finding an expectation. A probe that was not run is Inconclusive, and says why.
@@ -18,9 +19,9 @@ pub(crate) fn judge(probe: &Probe, mut bindings: Bindings, facts: &Facts) -> Vec
     if let Ok(item) = &item {
         bindings.bind_made("trace", item.value.clone(), &item.unknowns);
     }
-    let evidence: Vec<String> = facts
+    let evidence: Vec<Shared> = facts
         .digest(&script.question())
-        .map(str::to_owned)
+        .map(Shared::from)
         .into_iter()
         .collect();
     probe
@@ -34,7 +35,7 @@ pub(crate) fn judge(probe: &Probe, mut bindings: Bindings, facts: &Facts) -> Vec
                     (item.resource.clone(), verdict, says, because)
                 }
                 Err(reason) => (
-                    script.subject().to_owned(),
+                    script.subject().into(),
                     Verdict::Inconclusive,
                     rule.says.text().to_owned(),
                     vec![reason.clone()],

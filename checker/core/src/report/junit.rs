@@ -245,7 +245,7 @@ mod tests {
             assert!(xml.len() < 3_000_000, "{verdict:?}: {}", xml.len());
         }
         let mut one = finding("interval", "arn:x", Verdict::Fail);
-        one.evidence = vec!["ab".repeat(32); 500];
+        one.evidence = vec!["ab".repeat(32).into(); 500];
         let control = sample::control("FR-278", vec![one]);
         assert!(render(&sample::run(1, vec![control])).unwrap().len() < 2_000);
     }

@@ -11,6 +11,7 @@ use super::html::mark::is_digest;
 use super::identity::identity;
 use super::{Out, ReportError};
 use crate::run::{ControlRun, Finding, Run};
+use crate::shared::Shared;
 use crate::verdict::Verdict;
 
 /// Writes a line a finding.
@@ -134,10 +135,10 @@ struct Metadata<'a> {
 }
 
 /// The files of the run's folder that a finding rests on; each is named by its SHA-256.
-struct DataSources<'a>(&'a [String]);
+struct DataSources<'a>(&'a [Shared]);
 
 impl DataSources<'_> {
-    fn digests(&self) -> impl Iterator<Item = &String> {
+    fn digests(&self) -> impl Iterator<Item = &Shared> {
         self.0.iter().filter(|digest| is_digest(digest))
     }
 
@@ -148,11 +149,11 @@ impl DataSources<'_> {
 
 impl Serialize for DataSources<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.digests().map(EvidenceFile))
+        serializer.collect_seq(self.digests().map(|digest| EvidenceFile(digest)))
     }
 }
 
-struct EvidenceFile<'a>(&'a String);
+struct EvidenceFile<'a>(&'a str);
 
 impl Serialize for EvidenceFile<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -28,6 +28,7 @@ use super::identity::identity;
 use super::{Out, ReportError};
 use crate::observation::Time;
 use crate::run::{ControlRun, Finding, Run, WaiverNote};
+use crate::shared::Shared;
 use crate::verdict::Verdict;
 
 /// The namespace of our properties.
@@ -124,7 +125,7 @@ fn evidence(run: &Run) -> BTreeSet<&str> {
         .iter()
         .flat_map(|control| &control.findings)
         .flat_map(|finding| &finding.evidence)
-        .map(String::as_str)
+        .map(Shared::as_str)
         .filter(|digest| is_digest(digest))
         .collect()
 }
@@ -375,7 +376,7 @@ fn observation(
     let digests: BTreeSet<&str> = findings
         .iter()
         .flat_map(|finding| &finding.evidence)
-        .map(String::as_str)
+        .map(Shared::as_str)
         .filter(|digest| is_digest(digest))
         .collect();
     let mut props = vec![

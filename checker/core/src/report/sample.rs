@@ -26,7 +26,7 @@ pub(super) fn finding(assertion: &str, resource: &str, verdict: Verdict) -> Find
     Finding {
         waiver: (verdict == Verdict::Waived).then(|| "W-12".to_owned()),
         ..Finding::new(rule, resource, verdict, says, because)
-            .resting_on(vec!["ab".repeat(32), "cd".repeat(32)])
+            .resting_on(vec!["ab".repeat(32).into(), "cd".repeat(32).into()])
     }
 }
 
@@ -116,8 +116,8 @@ pub(super) fn with_text(text: &str) -> Run {
     control.mapping = BTreeMap::from([(text.to_owned(), vec![text.to_owned()])]);
     control.parameters = BTreeMap::from([(text.to_owned(), text.to_owned())]);
     for finding in &mut control.findings {
-        finding.evidence.push(text.to_owned());
-        finding.source = text.to_owned();
+        finding.evidence.push(text.into());
+        finding.source = text.into();
     }
     let mut run = run(26, vec![control]);
     run.stage = text.to_owned();

@@ -170,7 +170,7 @@ fn result(control: &ControlRun, finding: &Finding, run: &Run) -> Value {
     let demanded = Place::read(&finding.source);
     let declared = run
         .places
-        .get(&finding.resource)
+        .get(finding.resource.as_str())
         .and_then(|place| Place::read(place));
     let location: Vec<Value> = declared
         .as_ref()

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Folded;
+use crate::shared::Shared;
 use crate::verdict::Verdict;
 
 /// One rule on one resource.
@@ -10,9 +11,9 @@ use crate::verdict::Verdict;
 #[serde(deny_unknown_fields)]
 pub struct Finding {
     /// The rule's id.
-    pub assertion: String,
+    pub assertion: Shared,
     /// ARN, or another unique name.
-    pub resource: String,
+    pub resource: Shared,
     /// The verdict.
     pub verdict: Verdict,
     /// The rule in words, for this resource.
@@ -20,9 +21,9 @@ pub struct Finding {
     /// Values found and allowed, or why nothing could be said.
     pub because: Vec<String>,
     /// Digests of the evidence it rests on.
-    pub evidence: Vec<String>,
+    pub evidence: Vec<Shared>,
     /// Where the rule stands, `file:line:column`.
-    pub source: String,
+    pub source: Shared,
     /// How many passed findings this entry stands for, where it stands for more than one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
@@ -40,20 +41,20 @@ pub struct Finding {
 impl Finding {
     /// What a rule says of one resource. `rule` is its id and where it stands.
     pub(crate) fn new(
-        (assertion, source): (&str, &str),
-        resource: impl Into<String>,
+        (assertion, source): (impl Into<Shared>, impl Into<Shared>),
+        resource: impl Into<Shared>,
         verdict: Verdict,
         says: impl Into<String>,
         because: Vec<String>,
     ) -> Self {
         Self {
-            assertion: assertion.to_owned(),
+            assertion: assertion.into(),
             resource: resource.into(),
             verdict,
             says: says.into(),
             because,
             evidence: Vec::new(),
-            source: source.to_owned(),
+            source: source.into(),
             count: None,
             digest: None,
             waiver: None,
@@ -63,7 +64,7 @@ impl Finding {
 
     /// With the digests of the evidence that it rests on.
     #[must_use]
-    pub(crate) fn resting_on(mut self, evidence: Vec<String>) -> Self {
+    pub(crate) fn resting_on(mut self, evidence: Vec<Shared>) -> Self {
         self.evidence = evidence;
         self
     }
@@ -78,7 +79,7 @@ impl Finding {
     /// Whether it speaks of a whole population (complete, large enough) and not of one of its members. Such a
     /// finding is named after the population, and its words begin with that name.
     pub fn is_population(&self) -> bool {
-        self.says.strip_prefix(&self.resource).is_some_and(|rest| {
+        self.says.strip_prefix(&*self.resource).is_some_and(|rest| {
             rest == " could not be listed"
                 || rest.starts_with(" are complete: ")
                 || (rest.starts_with(": ") && rest.ends_with(" found"))

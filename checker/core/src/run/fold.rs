@@ -6,12 +6,12 @@
 //! makes no difference where a population was cut.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 use super::Finding;
 use crate::observation::hex;
+use crate::shared::Shared;
 use crate::verdict::Verdict;
 
 /// Above this many findings the passed ones of a rule become one entry.
@@ -26,15 +26,15 @@ pub struct Folded {
     /// What the first of them says.
     says: String,
     /// The names of all.
-    pub resources: Vec<Arc<str>>,
+    pub resources: Vec<Shared>,
 }
 
 /// Passed findings of one rule on their way to one entry.
 #[derive(Debug, Default)]
 pub(crate) struct Fold {
     first: Option<Finding>,
-    resources: Vec<Arc<str>>,
-    evidence: Vec<String>,
+    resources: Vec<Shared>,
+    evidence: Vec<Shared>,
 }
 
 impl Fold {
@@ -51,7 +51,7 @@ impl Fold {
                 finding.says = folded.says;
                 self.resources.extend(folded.resources);
             }
-            None => self.resources.push(finding.resource.as_str().into()),
+            None => self.resources.push(finding.resource.clone()),
         }
         self.first.get_or_insert(finding);
     }
@@ -59,8 +59,8 @@ impl Fold {
     /// Adds one that is not the first, by its name and the evidence that it rests on.
     pub(crate) fn add_named<'a>(
         &mut self,
-        resource: Arc<str>,
-        evidence: impl IntoIterator<Item = &'a str>,
+        resource: Shared,
+        evidence: impl IntoIterator<Item = &'a Shared>,
     ) {
         self.resources.push(resource);
         self.rest_on(evidence);
@@ -75,14 +75,13 @@ impl Fold {
         }
     }
 
-    fn rest_on(&mut self, evidence: impl IntoIterator<Item = impl AsRef<str>>) {
+    fn rest_on<'a>(&mut self, evidence: impl IntoIterator<Item = &'a Shared>) {
         for digest in evidence {
             if self.evidence.len() == NAMED {
                 return;
             }
-            let digest = digest.as_ref();
-            if !self.evidence.iter().any(|known| known == digest) {
-                self.evidence.push(digest.to_owned());
+            if !self.evidence.contains(digest) {
+                self.evidence.push(digest.clone());
             }
         }
     }
@@ -101,7 +100,7 @@ impl Fold {
             hash.update(b"\n");
         }
         Some(Finding {
-            resource: format!("{count} resources"),
+            resource: format!("{count} resources").into(),
             says: format!("{} (and {} more)", first.says, count - 1),
             because: Vec::new(),
             evidence: self.evidence,
@@ -121,7 +120,7 @@ impl Fold {
 
 /// Findings with the passed ones of every rule as one entry: rule after rule, and in each what did not pass first.
 pub(crate) fn fold(findings: Vec<Finding>) -> Vec<Finding> {
-    let mut order: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut order: BTreeMap<(Shared, Shared), usize> = BTreeMap::new();
     let mut rules: Vec<(Vec<Finding>, Fold)> = Vec::new();
     for finding in findings {
         let rule = (finding.source.clone(), finding.assertion.clone());
@@ -157,7 +156,7 @@ mod tests {
             says,
             Vec::new(),
         )
-        .resting_on(vec![evidence.to_owned()])
+        .resting_on(vec![evidence.into()])
     }
 
     #[test]

@@ -9,6 +9,7 @@ use maud::{Markup, html};
 
 use super::{control, mark};
 use crate::run::{ControlRun, Finding, Run, WaiverNote};
+use crate::shared::Shared;
 use crate::verdict::Verdict;
 
 /// How many findings of a rule stand in full.
@@ -221,7 +222,7 @@ fn rows(findings: &[&Finding], values: bool) -> Markup {
 }
 
 /// Links to evidence, cut short.
-pub(super) fn digests(digests: &[String]) -> Markup {
+pub(super) fn digests(digests: &[Shared]) -> Markup {
     html! {
         @for (at, digest) in digests.iter().enumerate() {
             @if at > 0 { ", " }
@@ -258,11 +259,11 @@ fn shared_prefix<'a>(findings: &[&'a Finding]) -> &'a str {
 }
 
 /// The evidence that all of them rest on, in the order of the first.
-fn shared_evidence(findings: &[&Finding]) -> Vec<String> {
+fn shared_evidence(findings: &[&Finding]) -> Vec<Shared> {
     let Some((first, others)) = findings.split_first() else {
         return Vec::new();
     };
-    let mut shared: BTreeSet<&String> = first.evidence.iter().collect();
+    let mut shared: BTreeSet<&Shared> = first.evidence.iter().collect();
     for other in others {
         shared.retain(|digest| other.evidence.contains(digest));
     }
