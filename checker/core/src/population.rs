@@ -308,6 +308,17 @@ impl Population<'_> {
             Self::Secrets(secrets) => work(gathered, &secrets.items(range)),
         })
     }
+
+    /// The same, without the secrets about which nothing more can be asked.
+    pub(crate) fn walk_open<R: Default + Send>(
+        &self,
+        work: impl Fn(&mut R, &[Item]) + Sync,
+    ) -> Vec<R> {
+        in_parts(self.len(), |gathered, range| match self {
+            Self::Made(items) => work(gathered, items.get(range).unwrap_or_default()),
+            Self::Secrets(secrets) => work(gathered, &secrets.open_items(range)),
+        })
+    }
 }
 
 /// The paths that rules read: details are asked for only when a rule reads them.

@@ -82,7 +82,8 @@ impl<'a> Populations<'a> {
                 questions.extend(noun.roots(look.is_reconciled()));
             }
             if let Ok(population) = population {
-                let parts = population.walk(|questions, items| self.ask(looks, questions, items));
+                let parts =
+                    population.walk_open(|questions, items| self.ask(looks, questions, items));
                 questions.extend(parts.into_iter().flatten());
             }
         }

@@ -9,7 +9,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use cel::Value;
-use cel::objects::Key as Name;
 
 use super::{Item, Organisation, Reads, Setting, mismatch, resource_policy};
 use crate::duration::Duration;
@@ -194,12 +193,48 @@ impl<'a> Secrets<'a> {
 
     /// Some of them.
     pub(super) fn items(&self, range: Range<usize>) -> Vec<Item> {
-        let entries = self.entries.get(range).unwrap_or_default();
-        let names = self.members.read("secret");
+        let entries = self.entries.get(range).unwrap_or_default().iter();
         entries
-            .iter()
-            .map(|entry| item(entry, &self.sources, &self.reads, names))
+            .map(|entry| self.item(entry, self.details(entry)))
             .collect()
+    }
+
+    /// Those of them about which more can be asked.
+    pub(super) fn open_items(&self, range: Range<usize>) -> Vec<Item> {
+        let entries = self.entries.get(range).unwrap_or_default().iter();
+        entries
+            .map(|entry| (entry, self.details(entry)))
+            .filter(|(_, details)| !details.is_empty())
+            .map(|(entry, details)| self.item(entry, details))
+            .collect()
+    }
+
+    fn item(&self, entry: &Entry<'_>, details: Details) -> Item {
+        let listed = entry.listed;
+        let fact = view(entry, &self.sources, &self.reads);
+        let names = self.members.read("secret");
+        let mut item = Item::only(listed.arn.clone(), "secret", &fact, names);
+        let organisation = &self.sources.setting.organisation;
+        for (name, holds) in [
+            ("managed", is_managed(listed, organisation)),
+            ("tagged", is_tagged(listed, organisation)),
+            ("namespace", fact.in_namespace),
+        ] {
+            if holds {
+                item.passes.insert(name);
+            }
+        }
+        item.exempt = exemption(listed, self.sources.setting);
+        item.details = details;
+        item
+    }
+
+    /// What can be asked about a secret that rules speak of.
+    fn details(&self, entry: &Entry<'_>) -> Details {
+        match exemption(entry.listed, self.sources.setting) {
+            Some(_) => Vec::new(),
+            None => details(entry.listed, &self.sources, &self.reads),
+        }
     }
 }
 
@@ -290,27 +325,6 @@ impl Scheduled {
     }
 }
 
-fn item(entry: &Entry<'_>, sources: &Sources<'_>, reads: &Reads, names: Option<&[Name]>) -> Item {
-    let listed = entry.listed;
-    let fact = view(entry, sources, reads);
-    let mut item = Item::only(listed.arn.clone(), "secret", &fact, names);
-    let organisation = &sources.setting.organisation;
-    for (name, holds) in [
-        ("managed", is_managed(listed, organisation)),
-        ("tagged", is_tagged(listed, organisation)),
-        ("namespace", fact.in_namespace),
-    ] {
-        if holds {
-            item.passes.insert(name);
-        }
-    }
-    item.exempt = exemption(listed, sources.setting);
-    if item.exempt.is_none() {
-        item.details = details(listed, sources, reads);
-    }
-    item
-}
-
 /// Why rotation and key rules do not speak of a secret.
 fn exemption(listed: &ListedSecret, setting: &Setting) -> Option<String> {
     if let Some(primary) = &listed.primary_region
@@ -328,11 +342,10 @@ fn exemption(listed: &ListedSecret, setting: &Setting) -> Option<String> {
     })
 }
 
-fn details(
-    listed: &ListedSecret,
-    sources: &Sources<'_>,
-    reads: &Reads,
-) -> Vec<(&'static str, Observation)> {
+/// Questions by the paths that they answer.
+type Details = Vec<(&'static str, Observation)>;
+
+fn details(listed: &ListedSecret, sources: &Sources<'_>, reads: &Reads) -> Details {
     let mut details = Vec::new();
     let arn = || listed.arn.clone();
     if reads.touch("secret.current_version.age") && !is_settled(listed) {

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 /// The same text with every invisible character spelt out; line ends stay.
 pub(super) fn legible(text: String) -> String {
-    if !text.chars().any(is_invisible) {
+    if !has_invisible(&text) {
         return text;
     }
     let mut seen = String::with_capacity(text.len());
@@ -22,6 +22,22 @@ pub(super) fn legible(text: String) -> String {
         }
     }
     seen
+}
+
+/// Nearly all of a document is plain, so that its bytes are looked at and not its characters.
+fn has_invisible(text: &str) -> bool {
+    let mut rest = text;
+    while let Some(at) = rest
+        .bytes()
+        .position(|byte| !matches!(byte, b'\n' | b' '..=b'~'))
+    {
+        let mut chars = rest.get(at..).unwrap_or_default().chars();
+        if chars.next().is_some_and(is_invisible) {
+            return true;
+        }
+        rest = chars.as_str();
+    }
+    false
 }
 
 /// Controls other than the line feed, what turns the direction of writing, what has no width, tag characters, and the
