@@ -305,7 +305,7 @@ impl Facts {
             None => Err(Unseen {
                 operation: observation.operation().to_owned(),
                 code: "NotAsked".to_owned(),
-                advice: "the evidence does not hold this answer".to_owned(),
+                advice: "it was not asked in this run".to_owned(),
             }),
         }
     }

@@ -6,23 +6,26 @@
 //! keys, which a SAT solver decides. What can't be resolved (a policy variable whose key is open, an operator that we don't
 //! know, a constrained grant) is an opaque atom that may take any value, the same wherever the same text stands.
 
+mod candidates;
+mod remainder;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::automaton::Product;
 use super::conditions::{Atoms, Meaning};
 use super::formula::{Formula, satisfy};
 use super::key::KeyModel;
-use super::language::{Language, any_action};
+use super::language::any_action;
 use super::open;
 use super::target::Target;
 use super::{Limits, ProofError, Witness};
 use crate::action::Action;
-use crate::arn::{Resource, Short};
-use crate::condition::{Comparison, Test, Values};
-use crate::decision::{allows, decide, needs_resource_policy};
-use crate::glob::{Glob, Token, tokens};
+use crate::arn::Resource;
+use crate::condition::{Comparison, Values};
+use crate::decision::{allows, decide};
+use crate::glob::{Glob, Token};
 use crate::layers::{Layer, Layers, PolicySet};
-use crate::policy::{Effect, ResourceMatcher, ResourcePattern, Resources, Statement};
+use crate::policy::{Effect, Statement};
 use crate::principal::{Kind, Reach};
 use crate::request::Request;
 use crate::template::Template;
@@ -40,9 +43,6 @@ pub(crate) enum Part {
     Candidate,
     Reference,
 }
-
-/// Picks clauses by where they count, their effect and how they reach the caller.
-type Wanted<'w> = &'w dyn Fn(Part, Effect, Reach) -> bool;
 
 /// A statement as it bears on the caller.
 #[derive(Debug, Clone)]
@@ -271,139 +271,6 @@ impl<'a> Scene<'a> {
         Some(found)
     }
 
-    /// One resource for every combination of the relevant clauses' patterns.
-    fn resources(
-        &self,
-        target: &Target,
-        relevant: &[usize],
-        action: &Action,
-    ) -> Option<Vec<Resource>> {
-        let clauses: Vec<&Clause<'_>> = relevant
-            .iter()
-            .filter_map(|at| self.clauses.get(*at))
-            .collect();
-        let granting: Vec<&Resources> = clauses
-            .iter()
-            .filter(|clause| Self::grants(clause))
-            .filter_map(|clause| clause.statement.resources.as_ref())
-            .collect();
-        let all_positive = granting.len()
-            == clauses.iter().filter(|clause| Self::grants(clause)).count()
-            && granting.iter().all(|resources| !resources.negated);
-        let mut texts = Vec::new();
-        for asked in target.asked() {
-            if let Some(exact) = &asked.exact {
-                texts.push(exact.clone());
-                continue;
-            }
-            let mut product = Product::over(asked.shapes.clone());
-            product.demand([asked.language.clone()]);
-            if all_positive && !self.grants_without_clause() {
-                product.demand(granting.iter().flat_map(|resources| {
-                    resources
-                        .patterns
-                        .iter()
-                        .flat_map(|pattern| self.pattern_languages(pattern, resources.short))
-                }));
-            }
-            for resources in clauses
-                .iter()
-                .filter_map(|clause| clause.statement.resources.as_ref())
-            {
-                for pattern in &resources.patterns {
-                    self.pattern_languages(pattern, resources.short)
-                        .into_iter()
-                        .for_each(|language| product.distinguish_if_relevant(language));
-                }
-            }
-            target
-                .except_languages()
-                .for_each(|language| product.distinguish_if_relevant(language));
-            self.account_languages(&clauses, action)
-                .into_iter()
-                .chain(self.name_languages(&clauses, action))
-                .for_each(|language| product.distinguish_if_relevant(language));
-            let explored = product.explore(self.limits.states);
-            if !explored.complete {
-                return None;
-            }
-            texts.extend(explored.texts);
-        }
-        let mut seen = HashSet::new();
-        let mut found = Vec::new();
-        for text in texts {
-            let resource = Resource::new(&text);
-            if target.excepts(&resource) {
-                continue;
-            }
-            let request = self.request(action, &resource);
-            let matched: Vec<Vec<bool>> = clauses
-                .iter()
-                .map(|clause| self.pattern_matches(clause, &resource))
-                .collect();
-            let owner = if Self::names_resource_account(&clauses) {
-                request.owner().map(str::to_owned)
-            } else {
-                None
-            };
-            let named: Vec<bool> = clauses
-                .iter()
-                .flat_map(|clause| &clause.statement.conditions)
-                .filter(|condition| &*condition.key == SECRET_NAME)
-                .filter_map(|condition| {
-                    let name = self.created_name(&request)?;
-                    Some(self.evaluate(condition, Values::One(name)))
-                })
-                .collect();
-            if seen.insert((
-                matched,
-                named,
-                owner,
-                request.is_cross_account(),
-                needs_resource_policy(&request),
-            )) {
-                found.push(resource);
-            }
-        }
-        Some(found)
-    }
-
-    /// Languages that tell apart what the rules on accounts and keys look at.
-    fn account_languages(&self, clauses: &[&Clause<'_>], action: &Action) -> Vec<Language> {
-        let mut patterns = Vec::new();
-        if let Goal::Allowed(_) = self.goal {
-            patterns.extend(
-                self.base
-                    .principal
-                    .account()
-                    .map(|account| format!("arn:*:*:*:{account}:*")),
-            );
-            match action.service() {
-                "kms" => patterns.push("arn:*:kms:*:*:key/*".to_owned()),
-                "sts" => patterns.push("arn:*:iam:*:*:role/*".to_owned()),
-                _ => {}
-            }
-        }
-        let conditions = clauses
-            .iter()
-            .flat_map(|clause| &clause.statement.conditions)
-            .filter(|condition| &*condition.key == "aws:resourceaccount");
-        let named = conditions
-            .flat_map(|condition| &condition.tests)
-            .filter_map(|test| match test {
-                Test::Fixed(_, tokens) => Some(tokens.clone()),
-                Test::Variable(template) => {
-                    template.resolve(|variable| self.base.values(&variable.key).single())
-                }
-            });
-        let head = |tail: Vec<Token>| [tokens("arn:*:*:*:"), tail, tokens(":*")].concat();
-        let named = named.filter_map(|account| Language::resource(&head(account), Short::Pad));
-        let fixed = patterns
-            .iter()
-            .filter_map(|pattern| Language::resource(&tokens(pattern), Short::Pad));
-        fixed.chain(named).collect()
-    }
-
     /// The name of the secret that the request would create, where nothing else is known of it.
     pub(super) fn created_name<'r>(&self, request: &'r Request) -> Option<&'r str> {
         if !matches!(self.goal, Goal::Allowed(_))
@@ -432,119 +299,11 @@ impl<'a> Scene<'a> {
             })
     }
 
-    /// Languages that tell apart what conditions on the name of a created secret look at.
-    fn name_languages(&self, clauses: &[&Clause<'_>], action: &Action) -> Vec<Language> {
-        if action.lower() != CREATE_SECRET {
-            return Vec::new();
-        }
-        let conditions = clauses
-            .iter()
-            .flat_map(|clause| &clause.statement.conditions)
-            .filter(|condition| &*condition.key == SECRET_NAME);
-        let named = conditions
-            .flat_map(|condition| &condition.tests)
-            .filter_map(|test| match test {
-                Test::Fixed(_, tokens) => Some(tokens.clone()),
-                Test::Variable(template) => {
-                    template.resolve(|variable| self.base.values(&variable.key).single())
-                }
-            });
-        named
-            .filter_map(|name| {
-                let arn = [
-                    tokens("arn:*:secretsmanager:*:*:secret:"),
-                    name,
-                    tokens("-??????"),
-                ];
-                Language::resource(&arn.concat(), Short::Pad)
-            })
-            .collect()
-    }
-
-    fn names_resource_account(clauses: &[&Clause<'_>]) -> bool {
-        clauses
-            .iter()
-            .flat_map(|clause| &clause.statement.conditions)
-            .any(|condition| &*condition.key == "aws:resourceaccount")
-    }
-
     fn request(&self, action: &Action, resource: &Resource) -> Request {
         Request {
             action: action.clone(),
             resource: resource.clone(),
             ..self.base.clone()
-        }
-    }
-
-    /// What a pattern stands for in the product.
-    fn pattern_languages(&self, pattern: &ResourcePattern, short: Short) -> Vec<Language> {
-        let tokens = self.widened(pattern);
-        let mut languages: Vec<Language> = Language::resource(&tokens, short).into_iter().collect();
-        if self.crossing {
-            languages.push(Language::glob(&tokens));
-        }
-        languages
-    }
-
-    /// The tokens of a pattern, with `*` for what is not known.
-    fn widened(&self, pattern: &ResourcePattern) -> Vec<Token> {
-        match &pattern.matcher {
-            ResourceMatcher::Fixed(tokens, _) => tokens.clone(),
-            ResourceMatcher::Variable(template) => open::widen(template, |key| self.known(key)),
-        }
-    }
-
-    /// Which patterns of a clause the resource is in, opaque ones included.
-    fn pattern_matches(&self, clause: &Clause<'_>, resource: &Resource) -> Vec<bool> {
-        let resources = clause.statement.resources.as_ref();
-        let patterns = resources
-            .map(|resources| resources.patterns.as_slice())
-            .unwrap_or_default();
-        let short = resources.map_or(Short::Pad, |resources| resources.short);
-        let bits: Vec<bool> = patterns
-            .iter()
-            .map(|pattern| self.pattern_matches_one(clause, pattern, short, resource))
-            .collect();
-        let any_open = patterns.iter().any(|pattern| self.is_open_pattern(pattern));
-        if any_open {
-            bits
-        } else {
-            vec![bits.contains(&true)]
-        }
-    }
-
-    fn pattern_matches_one(
-        &self,
-        clause: &Clause<'_>,
-        pattern: &ResourcePattern,
-        short: Short,
-        resource: &Resource,
-    ) -> bool {
-        let under_segments = match &pattern.matcher {
-            ResourceMatcher::Fixed(_, pattern) => pattern.matches(resource),
-            ResourceMatcher::Variable(_) => {
-                crate::arn::ArnPattern::new(&self.widened(pattern), short).matches(resource)
-            }
-        };
-        under_segments
-            || (self.crosses(clause)
-                && Glob::new(&self.widened(pattern)).matches(resource.as_str()))
-    }
-
-    /// Whether a wildcard that crosses colons would let more requests through here.
-    fn crosses(&self, clause: &Clause<'_>) -> bool {
-        let negated = clause
-            .statement
-            .resources
-            .as_ref()
-            .is_some_and(|resources| resources.negated);
-        self.crossing && negated == (clause.statement.effect == Effect::Deny)
-    }
-
-    fn is_open_pattern(&self, pattern: &ResourcePattern) -> bool {
-        match &pattern.matcher {
-            ResourceMatcher::Fixed(..) => false,
-            ResourceMatcher::Variable(template) => self.is_open(template),
         }
     }
 
@@ -723,178 +482,5 @@ impl<'a> Scene<'a> {
                 )
             })
             .collect()
-    }
-
-    /// The formula that is left of the goal for one action and resource.
-    fn formula(&mut self, request: &Request, relevant: &[usize]) -> Formula {
-        let mut marks: Vec<(Part, Effect, Reach, Formula)> = Vec::new();
-        for at in relevant {
-            let Some(clause) = self.clauses.get(*at).cloned() else {
-                continue;
-            };
-            let resource = self.resource_formula(&clause, &request.resource);
-            if resource == Formula::Constant(false) {
-                continue;
-            }
-            let mut parts = vec![resource];
-            for condition in &clause.statement.conditions {
-                parts.push(self.condition_formula(condition, request));
-            }
-            let formula = Formula::all(parts);
-            if formula != Formula::Constant(false) {
-                marks.push((clause.part, clause.statement.effect, clause.reach, formula));
-            }
-        }
-        let any = |wanted: Wanted<'_>| {
-            Formula::any(
-                marks
-                    .iter()
-                    .filter(|(part, effect, reach, _)| wanted(*part, *effect, *reach))
-                    .map(|(.., formula)| formula.clone()),
-            )
-        };
-        match self.goal {
-            Goal::NewAccess(..) => {
-                let allowed = |side: Part| {
-                    let allow = any(&|part, effect, _| part == side && effect == Effect::Allow);
-                    let deny = any(&|part, effect, _| part == side && effect == Effect::Deny);
-                    Formula::all([allow, deny.negate()])
-                };
-                Formula::all([allowed(Part::Candidate), allowed(Part::Reference).negate()])
-            }
-            Goal::Allowed(layers) => {
-                let grant = self.grant_formula(request, layers);
-                let unlisted = self.atoms.atom(Meaning::Opaque(format!(
-                    "the policy of `{}`, which was not given",
-                    request.resource.as_str()
-                )));
-                Self::composed(request, layers, [grant, unlisted], &any)
-            }
-        }
-    }
-
-    /// The same composition of layers as in `decision`, over formulas.
-    fn composed(
-        request: &Request,
-        layers: &Layers,
-        [grant, unlisted]: [Formula; 2],
-        any: &dyn Fn(Wanted<'_>) -> Formula,
-    ) -> Formula {
-        let caller = &request.principal;
-        let allow = |layer: Layer| {
-            any(&|part, effect, _| part == Part::Layer(layer) && effect == Effect::Allow)
-        };
-        let reached = |wanted: Reach| {
-            any(&|part, effect, reach| {
-                part == Part::Layer(Layer::Resource) && effect == Effect::Allow && reach == wanted
-            })
-        };
-        let deny = any(&|_, effect, _| effect == Effect::Deny);
-        let linked = caller.is_service_linked_role();
-        let mut parts = vec![deny.negate()];
-        if caller.has_identity() && !linked {
-            parts.extend((0..layers.scps.len()).map(|level| allow(Layer::Scp(level))));
-        }
-        if !linked {
-            let restricting = layers.rcps.iter().enumerate().filter(|(_, set)| {
-                set.statements()
-                    .any(|(_, statement)| statement.effect == Effect::Allow)
-            });
-            parts.extend(restricting.map(|(level, _)| allow(Layer::Rcp(level))));
-        }
-        let (direct, role, account) = (
-            reached(Reach::Direct),
-            reached(Reach::Role),
-            reached(Reach::Account),
-        );
-        if !caller.has_identity() {
-            parts.push(Formula::any([direct, role, grant]));
-            return Formula::all(parts);
-        }
-        let mut limits = Vec::new();
-        if layers.boundary.is_some() {
-            limits.push(allow(Layer::Boundary));
-        }
-        if layers.session.is_some() {
-            limits.push(allow(Layer::Session));
-        }
-        let limits = Formula::all(limits);
-        let identity = if *caller.kind() == Kind::Root {
-            Formula::Constant(true)
-        } else {
-            allow(Layer::Identity)
-        };
-        let own_side = Formula::all([identity, limits.clone()]);
-        if request.is_cross_account() {
-            parts.push(own_side);
-            let mut granted = vec![direct, role, account, grant];
-            // The policies of other accounts' keys and roles are never seen.
-            if needs_resource_policy(request) && layers.resource.is_none() {
-                granted.push(unlisted);
-            }
-            parts.push(Formula::any(granted));
-        } else {
-            let delegated = if !needs_resource_policy(request) {
-                own_side
-            } else if layers.resource.is_none() {
-                Formula::all([unlisted, own_side])
-            } else {
-                Formula::all([account, own_side])
-            };
-            parts.push(Formula::any([
-                direct,
-                grant,
-                Formula::all([role, limits]),
-                delegated,
-            ]));
-        }
-        Formula::all(parts)
-    }
-
-    fn grant_formula(&mut self, request: &Request, layers: &Layers) -> Formula {
-        let mut parts = Vec::new();
-        for grant in layers.grants.iter().filter(|grant| {
-            request.action.service() == "kms"
-                && grant.covers(request.action.name())
-                && grant.reaches(&request.principal)
-        }) {
-            parts.push(if grant.is_constrained() {
-                self.atoms.atom(Meaning::Opaque(format!(
-                    "the encryption context that grant `{}` demands",
-                    grant.id
-                )))
-            } else {
-                Formula::Constant(true)
-            });
-        }
-        Formula::any(parts)
-    }
-
-    fn resource_formula(&mut self, clause: &Clause<'_>, resource: &Resource) -> Formula {
-        let Some(resources) = &clause.statement.resources else {
-            return Formula::Constant(true);
-        };
-        let mut parts = Vec::new();
-        for pattern in &resources.patterns {
-            if !self.pattern_matches_one(clause, pattern, resources.short, resource) {
-                continue;
-            }
-            parts.push(if self.is_open_pattern(pattern) {
-                // The same text on the same resource is the same unknown.
-                self.atoms.atom(Meaning::Opaque(format!(
-                    "whether `{}` covers `{}`",
-                    pattern.written,
-                    resource.as_str()
-                )))
-            } else {
-                Formula::Constant(true)
-            });
-        }
-        let listed = Formula::any(parts);
-        if resources.negated {
-            listed.negate()
-        } else {
-            listed
-        }
     }
 }
