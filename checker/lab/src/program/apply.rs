@@ -11,6 +11,7 @@
 mod cloudtrail;
 mod document;
 mod events;
+mod failure;
 mod functions;
 mod iam;
 mod inputs;
@@ -28,11 +29,10 @@ mod target;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::SdkConfig;
 use sha2::Digest as _;
 
+use self::failure::Failure;
 use self::inputs::Inputs;
 use self::plan::PlanGap;
 use self::target::{Endpoint, Target};
@@ -42,7 +42,7 @@ use super::expression::Expr;
 use super::schema;
 use super::settings::{self, ProviderSettings};
 use super::template::Resource;
-use super::value::{MASKED, Value};
+use super::value::Value;
 use super::{Program, positions};
 
 /// What the caller decides about applying.
@@ -177,75 +177,6 @@ pub async fn apply(
     }
     run.applied.lints = run.scope.lints.into_sorted();
     Ok(run.applied)
-}
-
-/// Why a resource wasn't created, before its place is known.
-#[derive(Debug)]
-struct Failure {
-    /// The property at fault.
-    property: Option<String>,
-    message: String,
-    help: Option<String>,
-}
-
-impl Failure {
-    fn of(property: &str, message: impl Into<String>) -> Self {
-        Self {
-            property: Some(property.to_owned()),
-            message: message.into(),
-            help: None,
-        }
-    }
-
-    fn whole(message: impl Into<String>) -> Self {
-        Self {
-            property: None,
-            message: message.into(),
-            help: None,
-        }
-    }
-
-    /// What AWS says may quote what it was given.
-    fn without_secrets(mut self, inputs: &BTreeMap<String, Value>) -> Self {
-        let mut secrets = Vec::new();
-        for value in inputs.values() {
-            value.secret_texts(&mut secrets);
-        }
-        for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-            self.message = self.message.replace(secret, MASKED);
-        }
-        self
-    }
-
-    fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-}
-
-/// Makes a failure of a refused call; `operation` is what IAM calls it.
-fn refused<E, R>(operation: &'static str) -> impl FnOnce(SdkError<E, R>) -> Failure
-where
-    E: ProvideErrorMetadata,
-{
-    move |error| {
-        let said = match error.as_service_error() {
-            Some(service) => format!(
-                "{}: {}",
-                service.code().unwrap_or("an unnamed error"),
-                service.message().unwrap_or("no message")
-            ),
-            None if matches!(error, SdkError::ConstructionFailure(_)) => {
-                "the call can't be made".to_owned()
-            }
-            None if matches!(error, SdkError::TimeoutError(_)) => "no answer in time".to_owned(),
-            None if matches!(error, SdkError::DispatchFailure(_)) => {
-                "the endpoint can't be reached".to_owned()
-            }
-            None => "the answer isn't understood".to_owned(),
-        };
-        Failure::whole(format!("`{operation}` was refused: {said}"))
-    }
 }
 
 /// What creating a resource yields.
@@ -804,20 +735,4 @@ fn digest(text: &str) -> String {
         );
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_that_quotes_a_secret_is_masked() {
-        let inputs = BTreeMap::from([
-            ("value".to_owned(), Value::text("hunter2").secret_if(true)),
-            ("longer".to_owned(), Value::text("hunter22").secret_if(true)),
-            ("name".to_owned(), Value::text("open")),
-        ]);
-        let failure = Failure::whole("`open` isn't hunter22 nor hunter2").without_secrets(&inputs);
-        assert_eq!(failure.message, "`open` isn't [secret] nor [secret]");
-    }
 }

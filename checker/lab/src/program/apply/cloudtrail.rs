@@ -4,9 +4,10 @@ use aws_sdk_cloudtrail::types::{
     AdvancedEventSelector, AdvancedFieldSelector, DataResource, EventSelector, ReadWriteType, Tag,
 };
 
+use super::Made;
+use super::failure::{Failure, refused};
 use super::inputs::Inputs;
 use super::target::{Target, tag_list};
-use super::{Failure, Made, refused};
 
 /// `aws:cloudtrail:Trail`; it logs from the start unless `enableLogging` is false.
 pub(super) async fn trail(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Failure;
+use super::failure::Failure;
 use super::inputs::Inputs;
 use crate::program::value::Value;
 

@@ -5,9 +5,10 @@ use aws_sdk_eventbridge::types::{
     Target as RuleTarget,
 };
 
+use super::Made;
+use super::failure::{Failure, refused};
 use super::inputs::Inputs;
 use super::target::{Target, tag_list};
-use super::{Failure, Made, refused};
 
 /// `aws:cloudwatch:EventRule`.
 pub(super) async fn rule(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {

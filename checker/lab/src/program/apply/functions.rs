@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ssm::types::ParameterType;
 
+use super::failure::{Failure, refused};
 use super::inputs::Inputs;
 use super::target::Target;
-use super::{Failure, digest, document, refused};
+use super::{digest, document};
 use crate::program::evaluate::Question;
 use crate::program::schema;
 use crate::program::value::Value;

@@ -2,9 +2,10 @@
 
 use aws_sdk_iam::types::Tag;
 
+use super::Made;
+use super::failure::{Failure, refused};
 use super::inputs::Inputs;
 use super::target::{Target, tag_list};
-use super::{Failure, Made, refused};
 
 /// `aws:iam:Role`.
 pub(super) async fn role(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use super::Failure;
+use super::failure::Failure;
 use crate::program::value::{Asset, Value};
 
 /// The inputs of a resource, or of an object below them. Without `Debug`: it holds the values of secrets.

@@ -2,9 +2,10 @@
 
 use aws_sdk_kms::types::{KeySpec, KeyUsageType, Tag};
 
+use super::Made;
+use super::failure::{Failure, refused};
 use super::inputs::Inputs;
 use super::target::{Target, tag_list};
-use super::{Failure, Made, refused};
 
 /// `aws:kms:Key`.
 pub(super) async fn key(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {

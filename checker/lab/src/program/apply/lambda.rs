@@ -15,9 +15,10 @@ use aws_sdk_lambda::types::{
 };
 use zip::write::SimpleFileOptions;
 
+use super::Made;
+use super::failure::{Failure, refused};
 use super::inputs::Inputs;
 use super::target::Target;
-use super::{Failure, Made, refused};
 use crate::program::value::{Asset, Value};
 
 /// How often the state of a new function is asked for before that is given up.

@@ -2,9 +2,10 @@
 
 use aws_sdk_cloudwatchlogs::types::LogGroupClass;
 
+use super::Made;
+use super::failure::{Failure, refused};
 use super::inputs::Inputs;
 use super::target::Target;
-use super::{Failure, Made, refused};
 use crate::program::value::Value;
 
 /// `aws:cloudwatch:LogGroup`.

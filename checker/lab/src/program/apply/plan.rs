@@ -13,9 +13,10 @@ use std::path::PathBuf;
 
 use aws_types::SdkConfig;
 
+use super::failure::Failure;
 use super::inputs::Inputs;
 use super::target::{Endpoint, Target};
-use super::{AppliedResource, ApplyError, ApplyOptions, Failure, Made, create, digest, iam, token};
+use super::{AppliedResource, ApplyError, ApplyOptions, Made, create, digest, iam, token};
 use crate::Lab;
 use crate::program::preview::{Plan, Planned, STACK, collect, is_default_provider};
 use crate::program::schema::Schema;

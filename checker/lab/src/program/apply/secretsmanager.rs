@@ -4,9 +4,10 @@ use aws_sdk_secretsmanager::primitives::Blob;
 use aws_sdk_secretsmanager::types::{ReplicaRegionType, RotationRulesType, Tag};
 use base64::Engine as _;
 
+use super::Made;
+use super::failure::{Failure, refused};
 use super::inputs::Inputs;
 use super::target::Target;
-use super::{Failure, Made, refused};
 use crate::program::value::Value;
 
 /// `aws:secretsmanager:Secret`.

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use aws_sdk_sns::types::Tag;
 
+use super::Made;
+use super::failure::{Failure, refused};
 use super::inputs::Inputs;
 use super::target::{Target, tag_list};
-use super::{Failure, Made, refused};
 use crate::program::value::Value;
 
 /// Attributes of a topic that are passed on as they are, by the property that holds each.

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use aws_sdk_sqs::types::QueueAttributeName;
 
+use super::Made;
+use super::failure::{Failure, refused};
 use super::inputs::Inputs;
 use super::target::Target;
-use super::{Failure, Made, refused};
 
 /// Attributes that are passed on as they are, by the property that holds each.
 const PLAIN: [(&str, QueueAttributeName); 12] = [

@@ -2,9 +2,10 @@
 
 use aws_sdk_ssm::types::{ParameterTier, ParameterType, Tag};
 
+use super::Made;
+use super::failure::{Failure, refused};
 use super::inputs::Inputs;
 use super::target::{Target, tag_list};
-use super::{Failure, Made, refused};
 use crate::program::value::Value;
 
 /// `aws:ssm:Parameter`.

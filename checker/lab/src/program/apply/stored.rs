@@ -3,9 +3,10 @@
 //! Nothing is called. The configuration is kept with the outputs that follow from it, so that other resources can name
 //! it, and the caller sees it marked as stored only: that such a resource works is never shown by applying a program.
 
+use super::Made;
+use super::failure::Failure;
 use super::inputs::Inputs;
 use super::target::Target;
-use super::{Failure, Made};
 
 /// `aws:s3:Bucket`.
 pub(super) fn bucket(target: &Target, inputs: &Inputs) -> Result<Made, Failure> {

@@ -10,8 +10,9 @@ use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 
+use super::ApplyError;
+use super::failure::Failure;
 use super::inputs::Inputs;
-use super::{ApplyError, Failure};
 
 /// A loopback endpoint.
 #[derive(Debug, Clone)]
