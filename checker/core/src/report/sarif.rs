@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -44,44 +45,84 @@ impl Place {
     }
 }
 
-/// Writes the report.
+/// Writes the report, one result after the other: there may be very many.
 pub(super) fn write(run: &Run, out: &mut Out<'_>) -> Result<(), ReportError> {
-    let mut rules = Vec::new();
-    let mut results = Vec::new();
-    for control in &run.controls {
-        let mut known = BTreeSet::new();
-        for finding in &control.findings {
-            if !is_reported(finding) {
-                continue;
-            }
-            if known.insert(finding.assertion.as_str()) {
-                rules.push(rule(control, &finding.assertion));
-            }
-            results.push(result(control, finding, run));
-        }
-    }
-    number(&rules, &mut results);
-    let report = json!({
-        "$schema": SCHEMA,
-        "version": "2.1.0",
-        "runs": [{
-            "tool": {"driver": {
-                "name": TOOL,
-                "semanticVersion": env!("CARGO_PKG_VERSION"),
-                "rules": rules,
-            }},
-            "automationDetails": {"id": format!("checker/{}/{}", run.stage, run.run_id)},
-            "columnKind": "unicodeCodePoints",
-            "invocations": [{
+    let (rules, numbers) = rules(run);
+    let report = Log {
+        schema: SCHEMA,
+        runs: [Analysis {
+            automation_details: json!({"id": format!("checker/{}/{}", run.stage, run.run_id)}),
+            column_kind: "unicodeCodePoints",
+            invocations: [json!({
                 "executionSuccessful": true,
                 "startTimeUtc": run.started.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
                 "endTimeUtc": run.finished.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            }],
-            "results": results,
+            })],
+            results: Results {
+                run,
+                rules: numbers,
+            },
+            tool: json!({"driver": {
+                "name": TOOL,
+                "semanticVersion": env!("CARGO_PKG_VERSION"),
+                "rules": rules,
+            }}),
         }],
-    });
+        version: "2.1.0",
+    };
     serde_json::to_writer_pretty(&mut *out, &report)?;
     Ok(out.write_all(b"\n")?)
+}
+
+#[derive(Serialize)]
+struct Log<'a> {
+    #[serde(rename = "$schema")]
+    schema: &'static str,
+    runs: [Analysis<'a>; 1],
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Analysis<'a> {
+    automation_details: Value,
+    column_kind: &'static str,
+    invocations: [Value; 1],
+    results: Results<'a>,
+    tool: Value,
+}
+
+/// What did not pass, in the order of the run.
+struct Results<'a> {
+    run: &'a Run,
+    rules: BTreeMap<String, usize>,
+}
+
+impl Serialize for Results<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let results = self.run.controls.iter().flat_map(|control| {
+            let reported = control.findings.iter().filter(|it| is_reported(it));
+            reported.map(|finding| result(control, finding, self))
+        });
+        serializer.collect_seq(results)
+    }
+}
+
+/// The rules that something did not pass, and their numbers by name: findings of one rule need not stand together.
+fn rules(run: &Run) -> (Vec<Value>, BTreeMap<String, usize>) {
+    let mut rules = Vec::new();
+    let mut numbers = BTreeMap::new();
+    for control in &run.controls {
+        for finding in control.findings.iter().filter(|it| is_reported(it)) {
+            numbers
+                .entry(rule_id(control, &finding.assertion))
+                .or_insert_with(|| {
+                    rules.push(rule(control, &finding.assertion));
+                    rules.len() - 1
+                });
+        }
+    }
+    (rules, numbers)
 }
 
 fn is_reported(finding: &Finding) -> bool {
@@ -150,7 +191,7 @@ fn score(severity: &str) -> &'static str {
     }
 }
 
-fn result(control: &ControlRun, finding: &Finding, run: &Run) -> Value {
+fn result(control: &ControlRun, finding: &Finding, all: &Results<'_>) -> Value {
     let id = rule_id(control, &finding.assertion);
     let (kind, level) = match finding.verdict {
         Verdict::Inconclusive => ("open", "none"),
@@ -168,7 +209,8 @@ fn result(control: &ControlRun, finding: &Finding, run: &Run) -> Value {
         message.push_str(reason);
     }
     let demanded = Place::read(&finding.source);
-    let declared = run
+    let declared = all
+        .run
         .places
         .get(finding.resource.as_str())
         .and_then(|place| Place::read(place));
@@ -180,6 +222,7 @@ fn result(control: &ControlRun, finding: &Finding, run: &Run) -> Value {
         .collect();
     let mut result = json!({
         "ruleId": id,
+        "ruleIndex": all.rules.get(&id),
         "kind": kind,
         "level": level,
         "message": {"text": message},
@@ -242,24 +285,6 @@ fn uri(path: &str) -> String {
         }
     }
     out
-}
-
-/// Points every result at its rule: findings of one rule need not stand together.
-fn number(rules: &[Value], results: &mut [Value]) {
-    let index: BTreeMap<&str, usize> = rules
-        .iter()
-        .enumerate()
-        .filter_map(|(index, rule)| Some((rule.get("id")?.as_str()?, index)))
-        .collect();
-    for result in results {
-        let at = result
-            .get("ruleId")
-            .and_then(Value::as_str)
-            .and_then(|id| index.get(id).copied());
-        if let (Some(fields), Some(at)) = (result.as_object_mut(), at) {
-            fields.insert("ruleIndex".to_owned(), at.into());
-        }
-    }
 }
 
 #[cfg(test)]
