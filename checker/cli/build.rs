@@ -9,7 +9,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// The functions of a run, one a line.
@@ -45,7 +45,9 @@ fn works(layout: &[String]) -> io::Result<bool> {
     let mut rustc = Command::new(variable("RUSTC")?);
     rustc.arg("--target").arg(&target);
     if let Some(linker) = env::var_os("RUSTC_LINKER") {
-        rustc.arg("-C").arg(joined("linker=", Path::new(&linker)));
+        let mut argument = OsString::from("linker=");
+        argument.push(linker);
+        rustc.arg("-C").arg(argument);
     }
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     rustc.args(flags.split('\u{1f}').filter(|flag| !flag.is_empty()));
@@ -58,12 +60,6 @@ fn works(layout: &[String]) -> io::Result<bool> {
         Ok(!native || Command::new(&program).status()?.success())
     };
     Ok(built.status.success() && runs()?)
-}
-
-fn joined(prefix: &str, path: &Path) -> OsString {
-    let mut joined = OsString::from(prefix);
-    joined.push(path);
-    joined
 }
 
 fn variable(name: &str) -> io::Result<OsString> {

@@ -332,11 +332,10 @@ impl Everyone {
         rule: &AccessRule,
         bindings: &Bindings,
         judged: Judged,
-        opinions: Vec<String>,
+        opinions: Vec<Shared>,
     ) -> Finding {
         let mut evidence = self.people.evidence.clone();
         evidence.extend(opinions);
-        let evidence = evidence.into_iter().map(Shared::from).collect();
         Finding::new(
             (&rule.id, &rule.source.to_string()),
             judged.principal,

@@ -5,6 +5,7 @@
 //! question has no complete answer is not a population: the caller gets the reason instead.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use cel::Value;
 use cel::objects::Key;
@@ -271,7 +272,10 @@ impl Item {
         fact: &T,
         names: Option<&[Key]>,
     ) -> Self {
-        let (value, unknowns) = fact.only(variable, names);
+        let (value, unknowns) = match names {
+            Some(names) => fact.only(variable, names),
+            None => fact.whole(variable),
+        };
         Self {
             resource: resource.into(),
             value,
@@ -292,7 +296,7 @@ pub(crate) enum Population<'a> {
     Secrets(secret::Secrets<'a>),
 }
 
-impl Population<'_> {
+impl<'a> Population<'a> {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         match self {
@@ -303,10 +307,7 @@ impl Population<'_> {
 
     /// What `work` gathers from all members, some at a time; see [`in_parts`].
     pub(crate) fn walk<R: Default + Send>(&self, work: impl Fn(&mut R, &[Item]) + Sync) -> Vec<R> {
-        in_parts(self.len(), |gathered, range| match self {
-            Self::Made(items) => work(gathered, items.get(range).unwrap_or_default()),
-            Self::Secrets(secrets) => work(gathered, &secrets.items(range)),
-        })
+        self.walk_by(secret::Secrets::items, work)
     }
 
     /// The same, without the secrets about which nothing more can be asked.
@@ -314,9 +315,17 @@ impl Population<'_> {
         &self,
         work: impl Fn(&mut R, &[Item]) + Sync,
     ) -> Vec<R> {
+        self.walk_by(secret::Secrets::open_items, work)
+    }
+
+    fn walk_by<R: Default + Send>(
+        &self,
+        of_secrets: fn(&secret::Secrets<'a>, Range<usize>) -> Vec<Item>,
+        work: impl Fn(&mut R, &[Item]) + Sync,
+    ) -> Vec<R> {
         in_parts(self.len(), |gathered, range| match self {
             Self::Made(items) => work(gathered, items.get(range).unwrap_or_default()),
-            Self::Secrets(secrets) => work(gathered, &secrets.open_items(range)),
+            Self::Secrets(secrets) => work(gathered, &of_secrets(secrets, range)),
         })
     }
 }

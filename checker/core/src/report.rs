@@ -31,8 +31,10 @@ use crate::run::Run;
 pub struct Report {
     /// Its name in the run's folder.
     pub name: &'static str,
-    render: fn(&Run, &[Run], &mut Out<'_>) -> Result<(), ReportError>,
+    render: Render,
 }
+
+type Render = fn(&Run, &[Run], &mut Out<'_>) -> io::Result<()>;
 
 /// Where a report goes, in blocks: it is written in very many small pieces.
 pub(crate) type Out<'a> = BufWriter<&'a mut dyn Write>;
@@ -41,42 +43,20 @@ pub(crate) type Out<'a> = BufWriter<&'a mut dyn Write>;
 const BLOCK: usize = 64 << 10;
 
 impl Report {
-    pub(crate) const fn new(
-        name: &'static str,
-        render: fn(&Run, &[Run], &mut Out<'_>) -> Result<(), ReportError>,
-    ) -> Self {
+    pub(crate) const fn new(name: &'static str, render: Render) -> Self {
         Self { name, render }
     }
 
-    /// Writes it. The runs before may be in any order; those of another target, account, region or stage are left out.
-    pub fn write(&self, run: &Run, earlier: &[Run], to: &mut dyn Write) -> Result<(), ReportError> {
+    /// Writes it. The runs before may be in any order; those of another target, account, region or stage are left out. An
+    /// error that is not one of the system names the report.
+    pub fn write(&self, run: &Run, earlier: &[Run], to: &mut dyn Write) -> io::Result<()> {
         let mut out = Out::with_capacity(BLOCK, to);
-        (self.render)(run, earlier, &mut out)?;
-        Ok(out.flush()?)
-    }
-}
-
-/// A report that could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum ReportError {
-    /// Its content could not be put into its format.
-    #[error("render a report: {0}")]
-    Json(serde_json::Error),
-    /// `JUnit`.
-    #[error("render `junit.xml`: {0}")]
-    Junit(String),
-    /// It had nowhere to go.
-    #[error("write a report: {0}")]
-    Write(#[from] io::Error),
-}
-
-impl From<serde_json::Error> for ReportError {
-    fn from(error: serde_json::Error) -> Self {
-        if error.is_io() {
-            Self::Write(error.into())
-        } else {
-            Self::Json(error)
-        }
+        (self.render)(run, earlier, &mut out)
+            .and_then(|()| out.flush())
+            .map_err(|error| match error.raw_os_error() {
+                Some(_) => error,
+                None => io::Error::other(format!("`{}` can't be rendered: {error}", self.name)),
+            })
     }
 }
 
@@ -89,10 +69,10 @@ pub const SUMMARY: &str = "summary.md";
 pub const REPORTS: [Report; 6] = [
     Report::new("junit.xml", |run, _, out| junit::write(run, out)),
     Report::new(HTML, |run, earlier, out| {
-        Ok(out.write_all(html::render(run, earlier).as_bytes())?)
+        out.write_all(html::render(run, earlier).as_bytes())
     }),
     Report::new(SUMMARY, |run, earlier, out| {
-        Ok(out.write_all(markdown::render(run, earlier).as_bytes())?)
+        out.write_all(markdown::render(run, earlier).as_bytes())
     }),
     Report::new("oscal-assessment-results.json", |run, _, out| {
         oscal::write(run, out)

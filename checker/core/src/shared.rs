@@ -1,6 +1,5 @@
 //! A text that many findings have alike, such as the name of a resource: it is in memory once.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -28,12 +27,6 @@ impl Deref for Shared {
 
 impl AsRef<str> for Shared {
     fn as_ref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Borrow<str> for Shared {
-    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -21,6 +21,7 @@ use crate::observation::answer::Simulation;
 use crate::observation::{Answer, Facts, Observation, Simulated};
 use crate::population::{Setting, fits};
 use crate::run::Target;
+use crate::shared::Shared;
 use crate::verdict::Verdict;
 
 /// How many requests are put to the simulator in one run.
@@ -144,7 +145,7 @@ pub(super) fn weigh(
     statement: &Statement,
     facts: &Facts,
     judged: &mut [Judged],
-) -> Vec<Vec<String>> {
+) -> Vec<Vec<Shared>> {
     let opinions: Vec<(&Simulated, &Simulation, &str)> = facts
         .records()
         .filter_map(|record| {
@@ -166,7 +167,7 @@ pub(super) fn weigh(
                     && is_about(statement, asked)
                     && let Some(agrees) = everyone.weighed(asked, said)
                 {
-                    evidence.push((*digest).to_owned());
+                    evidence.push(Shared::from(*digest));
                     match agrees {
                         Ok(text) => judged.because.push(text),
                         Err(text) => {

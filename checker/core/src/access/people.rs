@@ -12,6 +12,7 @@ use checker_iam::{Context, Policy, PolicyKind, PolicySet, Principal};
 
 use crate::observation::authorization::{self, Authorization};
 use crate::observation::{Answer, Facts, Observation, Unseen};
+use crate::shared::Shared;
 
 /// Everyone in the account.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub(super) struct People {
     /// Whether the organisation's control policies were handed in.
     pub(super) controlled: bool,
     /// Digests of the evidence.
-    pub(super) evidence: Vec<String>,
+    pub(super) evidence: Vec<Shared>,
 }
 
 /// One principal.
@@ -74,7 +75,7 @@ impl People {
                 Err(error) => gaps.push(format!("the trust policy of {}: {error}", role.arn)),
             }
         }
-        let digest = |question| facts.digest(question).map(str::to_owned);
+        let digest = |question| facts.digest(question).map(Shared::from);
         Ok(Self {
             callers: all
                 .principals

@@ -17,7 +17,7 @@ use super::population;
 use super::signature::{Key, SignatureError};
 use crate::control::{SourceFile, Sources};
 use crate::observation::{Answer, Facts, Observation, hex};
-use crate::report::{Out, REPORTS, Report, ReportError};
+use crate::report::{Out, REPORTS, Report};
 use crate::run::Run;
 
 /// Files by their path below the run's folder.
@@ -89,9 +89,6 @@ pub struct Sealed {
 /// Why a run could not be sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// A file could not be rendered.
-    #[error(transparent)]
-    Report(ReportError),
     /// No signature.
     #[error(transparent)]
     Signature(#[from] SignatureError),
@@ -103,24 +100,15 @@ pub enum SealError {
     Write(#[from] io::Error),
 }
 
-impl From<ReportError> for SealError {
-    fn from(error: ReportError) -> Self {
-        match error {
-            ReportError::Write(error) => Self::Write(error),
-            error @ (ReportError::Json(_) | ReportError::Junit(_)) => Self::Report(error),
-        }
-    }
-}
-
 /// The files that are rendered from a run.
 pub fn rendered() -> impl Iterator<Item = Report> {
     let own = [
         Report::new("run.json", |run, _, out| Ok(run.write_json(out)?)),
         Report::new("population.csv", |run, _, out| {
-            Ok(out.write_all(population::csv(run).as_bytes())?)
+            out.write_all(population::csv(run).as_bytes())
         }),
         Report::new("HOW-TO-VERIFY.md", |run, _, out| {
-            Ok(out.write_all(guide::text(run).as_bytes())?)
+            out.write_all(guide::text(run).as_bytes())
         }),
         Report::new(EARLIER, |_, earlier, out| write_earlier(earlier, out)),
     ];
@@ -140,7 +128,9 @@ pub fn seal<S: Store>(
         files: Vec::new(),
     };
     for report in rendered() {
-        sealing.render(report, contents.run, contents.earlier)?;
+        sealing.put(report.name, |out| {
+            report.write(contents.run, contents.earlier, out)
+        })?;
     }
     for (name, text) in contents.further {
         sealing.keep(name, text)?;
@@ -150,13 +140,12 @@ pub fn seal<S: Store>(
     }
     let mut names = BTreeSet::new();
     let mut source = |file: &SourceFile| -> Result<Source, SealError> {
-        let source = Source {
+        let name = stored_name(&file.path, &mut names);
+        Ok(Source {
             path: file.path.clone(),
-            file: stored_name(&file.path, &mut names),
-            sha256: manifest::digest(file.text.as_bytes()),
-        };
-        sealing.keep(&source.file, &file.text)?;
-        Ok(source)
+            sha256: sealing.keep(&name, &file.text)?,
+            file: name,
+        })
     };
     let Sources {
         controls,
@@ -217,27 +206,30 @@ struct Sealing<'a, S> {
 }
 
 impl<S: Store> Sealing<'_, S> {
-    /// Writes a file while it is rendered.
-    fn render(&mut self, report: Report, run: &Run, earlier: &[Run]) -> Result<(), SealError> {
+    /// Writes a file, and returns its SHA-256.
+    fn put(
+        &mut self,
+        path: &str,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<String> {
         let mut measured = Measured {
-            file: self.store.create(report.name)?,
+            file: self.store.create(path)?,
             hash: Sha256::new(),
             size: 0,
         };
-        report.write(run, earlier, &mut measured)?;
+        write(&mut measured)?;
+        let sha256 = hex(&measured.hash.finalize());
         self.files.push(Entry {
-            path: report.name.to_owned(),
-            sha256: hex(&measured.hash.finalize()),
+            path: path.to_owned(),
+            sha256: sha256.clone(),
             size: measured.size,
         });
-        Ok(())
+        Ok(sha256)
     }
 
     /// Writes a text as it is.
-    fn keep(&mut self, path: &str, text: &str) -> Result<(), SealError> {
-        self.store.create(path)?.write_all(text.as_bytes())?;
-        self.files.push(Entry::of(path, text.as_bytes()));
-        Ok(())
+    fn keep(&mut self, path: &str, text: &str) -> io::Result<String> {
+        self.put(path, |out| out.write_all(text.as_bytes()))
     }
 }
 
@@ -262,14 +254,14 @@ impl<W: Write> Write for Measured<W> {
 }
 
 /// The outlines of earlier runs, one a line.
-fn write_earlier(earlier: &[Run], out: &mut Out<'_>) -> Result<(), ReportError> {
+fn write_earlier(earlier: &[Run], out: &mut Out<'_>) -> io::Result<()> {
     out.write_all(b"[")?;
     for (at, run) in earlier.iter().enumerate() {
         out.write_all(if at == 0 { b"\n" } else { b",\n" })?;
         serde_json::to_writer(&mut *out, run)?;
     }
     let end = if earlier.is_empty() { "]\n" } else { "\n]\n" };
-    Ok(out.write_all(end.as_bytes())?)
+    out.write_all(end.as_bytes())
 }
 
 /// A name below `controls/` for a file that was read from anywhere.

@@ -147,12 +147,17 @@ pub trait Typed {
         Some(self.value())
     }
 
-    /// Its value with no more than some of its members where only those are read, and what of them could not be found out.
-    fn only(&self, path: &str, names: Option<&[Key]>) -> (Value, BTreeMap<String, String>) {
-        let _ = names;
+    /// Its value, and what of it could not be found out.
+    fn whole(&self, path: &str) -> (Value, BTreeMap<String, String>) {
         let mut unknowns = BTreeMap::new();
         self.unknowns(format_args!("{path}"), &mut unknowns);
         (self.value(), unknowns)
+    }
+
+    /// The same with no more than some of its members.
+    fn only(&self, path: &str, names: &[Key]) -> (Value, BTreeMap<String, String>) {
+        let _ = names;
+        self.whole(path)
     }
 
     /// Adds what could not be found out below `path`, each with its reason. Nearly always there is nothing, so that the path
@@ -445,14 +450,10 @@ macro_rules! facts {
             fn only(
                 &self,
                 path: &str,
-                names: Option<&[::cel::objects::Key]>,
+                names: &[::cel::objects::Key],
             ) -> (::cel::Value, ::std::collections::BTreeMap<String, String>) {
                 use $crate::expression::types::Typed;
                 let mut unknowns = ::std::collections::BTreeMap::new();
-                let Some(names) = names else {
-                    self.unknowns(format_args!("{path}"), &mut unknowns);
-                    return (self.value(), unknowns);
-                };
                 let entries = names.iter().filter_map(|name| {
                     let ::cel::objects::Key::String(text) = name else {
                         return None;

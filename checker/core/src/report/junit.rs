@@ -5,10 +5,11 @@
 //! refuses. Valid against `jenkins-junit-10.xsd`.
 
 use std::borrow::Cow;
+use std::io;
 
 use junit_report::{Duration, OffsetDateTime, Report, TestCase, TestCaseBuilder, TestSuite};
 
-use super::{Out, ReportError};
+use super::Out;
 
 use crate::run::{ControlRun, Finding, Run, WaiverNote};
 use crate::verdict::Verdict;
@@ -20,16 +21,16 @@ const LONGEST_TEXT: usize = 4096;
 const DIGESTS: usize = 3;
 
 /// Writes the XML of a run.
-pub(super) fn write(run: &Run, out: &mut Out<'_>) -> Result<(), ReportError> {
+pub(super) fn write(run: &Run, out: &mut Out<'_>) -> io::Result<()> {
     let timestamp = OffsetDateTime::from_unix_timestamp(run.started.timestamp())
-        .map_err(|_error| ReportError::Junit("the time of the run is out of range".to_owned()))?;
+        .map_err(|_error| io::Error::other("the time of the run is out of range"))?;
     let mut report = Report::new();
     for control in &run.controls {
         report.add_testsuite(suite(run, control, timestamp));
     }
     report.write_xml(out).map_err(|error| match error {
-        junit_report::Error::Io(error) => ReportError::Write(error),
-        junit_report::Error::Xml(error) => ReportError::Junit(error.to_string()),
+        junit_report::Error::Io(error) => error,
+        junit_report::Error::Xml(error) => io::Error::other(error.to_string()),
     })
 }
 
@@ -161,7 +162,7 @@ mod tests {
     use super::*;
     use crate::report::sample::{self, HOSTILE, finding};
 
-    fn render(run: &Run) -> Result<String, ReportError> {
+    fn render(run: &Run) -> io::Result<String> {
         let mut xml = Vec::new();
         write(run, &mut Out::new(&mut xml))?;
         Ok(String::from_utf8(xml).unwrap())

@@ -3,19 +3,20 @@
 //! An Inconclusive finding has the status Warning, which OCSF defines as "did not yield a result due to missing
 //! information". A waived one still fails, and is marked as suppressed.
 
-use std::io::Write as _;
+use std::fmt;
+use std::io::{self, Write as _};
 
 use serde::{Serialize, Serializer};
 
+use super::Out;
 use super::html::mark::is_digest;
 use super::identity::identity;
-use super::{Out, ReportError};
 use crate::run::{ControlRun, Finding, Run};
 use crate::shared::Shared;
 use crate::verdict::Verdict;
 
 /// Writes a line a finding.
-pub(super) fn write(run: &Run, out: &mut Out<'_>) -> Result<(), ReportError> {
+pub(super) fn write(run: &Run, out: &mut Out<'_>) -> io::Result<()> {
     for control in &run.controls {
         let common = Common::of(run, control);
         for finding in &control.findings {
@@ -118,7 +119,7 @@ struct FindingInfo<'a> {
     created_time: i64,
     #[serde(skip_serializing_if = "DataSources::is_empty")]
     data_sources: DataSources<'a>,
-    title: Title<'a>,
+    title: Joined<'a, 3>,
     types: [&'static str; 1],
     uid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,7 +129,7 @@ struct FindingInfo<'a> {
 #[derive(Serialize)]
 struct Metadata<'a> {
     correlation_uid: &'a str,
-    labels: (&'a str, &'a str, &'a str, &'a str, RuleLabel<'a>, &'a str),
+    labels: (&'a str, &'a str, &'a str, &'a str, Joined<'a, 2>, &'a str),
     product: Product<'a>,
     uid: String,
     version: &'static str,
@@ -149,36 +150,25 @@ impl DataSources<'_> {
 
 impl Serialize for DataSources<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.digests().map(|digest| EvidenceFile(digest)))
+        serializer.collect_seq(
+            self.digests()
+                .map(|digest| Joined(["evidence/", digest, ".json"])),
+        )
     }
 }
 
-struct EvidenceFile<'a>(&'a str);
+/// Parts that are written as one text.
+struct Joined<'a, const N: usize>([&'a str; N]);
 
-impl Serialize for EvidenceFile<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("evidence/{}.json", self.0))
+impl<const N: usize> fmt::Display for Joined<'_, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|part| f.write_str(part))
     }
 }
 
-/// The rule by its full name.
-struct Title<'a> {
-    control: &'a str,
-    rule: &'a str,
-}
-
-impl Serialize for Title<'_> {
+impl<const N: usize> Serialize for Joined<'_, N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{}.{}", self.control, self.rule))
-    }
-}
-
-/// Where the rule stands.
-struct RuleLabel<'a>(&'a str);
-
-impl Serialize for RuleLabel<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("rule:{}", self.0))
+        serializer.collect_str(self)
     }
 }
 
@@ -234,10 +224,7 @@ fn event<'a>(
         finding_info: FindingInfo {
             created_time: run.started.timestamp_millis(),
             data_sources: DataSources(&finding.evidence),
-            title: Title {
-                control: &control.id,
-                rule: &finding.assertion,
-            },
+            title: Joined([&control.id, ".", &finding.assertion]),
             types: ["Compliance"],
             uid,
             uid_alt: finding.waiver.as_deref(),
@@ -250,7 +237,7 @@ fn event<'a>(
                 stage,
                 account,
                 region,
-                RuleLabel(&finding.source),
+                Joined(["rule:", &finding.source]),
                 sha256,
             ),
             product: Product {

@@ -10,7 +10,7 @@ mod document;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use chrono::SecondsFormat;
 
@@ -22,10 +22,10 @@ use self::document::{
     Status, Subject, Target,
 };
 use self::words::{line, markup, token};
+use super::Out;
 use super::html::front;
 use super::html::mark::is_digest;
 use super::identity::identity;
-use super::{Out, ReportError};
 use crate::observation::Time;
 use crate::run::{ControlRun, Finding, Run, WaiverNote};
 use crate::shared::Shared;
@@ -35,9 +35,9 @@ use crate::verdict::Verdict;
 const NAMESPACE: &str = "urn:compliance-checker:oscal";
 
 /// Writes the document.
-pub(super) fn write(run: &Run, out: &mut Out<'_>) -> Result<(), ReportError> {
+pub(super) fn write(run: &Run, out: &mut Out<'_>) -> io::Result<()> {
     serde_json::to_writer(&mut *out, &document(run))?;
-    Ok(out.write_all(b"\n")?)
+    out.write_all(b"\n")
 }
 
 fn document(run: &Run) -> Document {

@@ -6,13 +6,13 @@
 //! out: `run.json` has them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Out, ReportError};
+use super::Out;
 use crate::observation::hex;
 use crate::run::{ControlRun, Finding, Run};
 use crate::verdict::Verdict;
@@ -46,7 +46,7 @@ impl Place {
 }
 
 /// Writes the report, one result after the other: there may be very many.
-pub(super) fn write(run: &Run, out: &mut Out<'_>) -> Result<(), ReportError> {
+pub(super) fn write(run: &Run, out: &mut Out<'_>) -> io::Result<()> {
     let (rules, numbers) = rules(run);
     let report = Log {
         schema: SCHEMA,
@@ -71,7 +71,7 @@ pub(super) fn write(run: &Run, out: &mut Out<'_>) -> Result<(), ReportError> {
         version: "2.1.0",
     };
     serde_json::to_writer_pretty(&mut *out, &report)?;
-    Ok(out.write_all(b"\n")?)
+    out.write_all(b"\n")
 }
 
 #[derive(Serialize)]

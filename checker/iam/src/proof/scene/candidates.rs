@@ -2,10 +2,6 @@
 
 use std::collections::HashSet;
 
-use super::super::automaton::Product;
-use super::super::language::Language;
-use super::super::open;
-use super::super::target::Target;
 use super::{CREATE_SECRET, Clause, Goal, SECRET_NAME, Scene};
 use crate::action::Action;
 use crate::arn::{Resource, Short};
@@ -13,6 +9,13 @@ use crate::condition::{Test, Values};
 use crate::decision::needs_resource_policy;
 use crate::glob::{Glob, Token, tokens};
 use crate::policy::{Effect, ResourceMatcher, ResourcePattern, Resources};
+use crate::proof::automaton::Product;
+use crate::proof::language::Language;
+use crate::proof::open;
+use crate::proof::target::Target;
+
+/// The account of the resource that a request is about.
+const RESOURCE_ACCOUNT: &str = "aws:resourceaccount";
 
 impl Scene<'_> {
     /// One resource for every combination of the relevant clauses' patterns.
@@ -128,20 +131,10 @@ impl Scene<'_> {
                 _ => {}
             }
         }
-        let conditions = clauses
-            .iter()
-            .flat_map(|clause| &clause.statement.conditions)
-            .filter(|condition| &*condition.key == "aws:resourceaccount");
-        let named = conditions
-            .flat_map(|condition| &condition.tests)
-            .filter_map(|test| match test {
-                Test::Fixed(_, tokens) => Some(tokens.clone()),
-                Test::Variable(template) => {
-                    template.resolve(|variable| self.base.values(&variable.key).single())
-                }
-            });
         let head = |tail: Vec<Token>| [tokens("arn:*:*:*:"), tail, tokens(":*")].concat();
-        let named = named.filter_map(|account| Language::resource(&head(account), Short::Pad));
+        let named = self
+            .tested(clauses, RESOURCE_ACCOUNT)
+            .filter_map(|account| Language::resource(&head(account), Short::Pad));
         let fixed = patterns
             .iter()
             .filter_map(|pattern| Language::resource(&tokens(pattern), Short::Pad));
@@ -153,19 +146,7 @@ impl Scene<'_> {
         if action.lower() != CREATE_SECRET {
             return Vec::new();
         }
-        let conditions = clauses
-            .iter()
-            .flat_map(|clause| &clause.statement.conditions)
-            .filter(|condition| &*condition.key == SECRET_NAME);
-        let named = conditions
-            .flat_map(|condition| &condition.tests)
-            .filter_map(|test| match test {
-                Test::Fixed(_, tokens) => Some(tokens.clone()),
-                Test::Variable(template) => {
-                    template.resolve(|variable| self.base.values(&variable.key).single())
-                }
-            });
-        named
+        self.tested(clauses, SECRET_NAME)
             .filter_map(|name| {
                 let arn = [
                     tokens("arn:*:secretsmanager:*:*:secret:"),
@@ -177,11 +158,30 @@ impl Scene<'_> {
             .collect()
     }
 
+    /// What the conditions on a key compare it with, as far as that is known.
+    fn tested<'c>(
+        &'c self,
+        clauses: &'c [&Clause<'_>],
+        key: &'c str,
+    ) -> impl Iterator<Item = Vec<Token>> {
+        clauses
+            .iter()
+            .flat_map(|clause| &clause.statement.conditions)
+            .filter(move |condition| &*condition.key == key)
+            .flat_map(|condition| &condition.tests)
+            .filter_map(|test| match test {
+                Test::Fixed(_, tokens) => Some(tokens.clone()),
+                Test::Variable(template) => {
+                    template.resolve(|variable| self.base.values(&variable.key).single())
+                }
+            })
+    }
+
     fn names_resource_account(clauses: &[&Clause<'_>]) -> bool {
         clauses
             .iter()
             .flat_map(|clause| &clause.statement.conditions)
-            .any(|condition| &*condition.key == "aws:resourceaccount")
+            .any(|condition| &*condition.key == RESOURCE_ACCOUNT)
     }
 
     /// What a pattern stands for in the product.

@@ -1,13 +1,13 @@
 //! What is left of the goal for one action and resource: a formula over context keys.
 
-use super::super::conditions::Meaning;
-use super::super::formula::Formula;
 use super::{Clause, Goal, Part, Scene};
 use crate::arn::Resource;
 use crate::decision::needs_resource_policy;
 use crate::layers::{Layer, Layers};
 use crate::policy::Effect;
 use crate::principal::{Kind, Reach};
+use crate::proof::conditions::Meaning;
+use crate::proof::formula::Formula;
 use crate::request::Request;
 
 /// Picks clauses by where they count, their effect and how they reach the caller.
